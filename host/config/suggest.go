@@ -1,0 +1,81 @@
+package config
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/agext/levenshtein"
+)
+
+// maxQuoted is how much of a caller's text a message repeats, in bytes.
+const maxQuoted = 80
+
+// nearest returns the word that is most like name, or nothing.
+func nearest(name string, words []string) string {
+	if len(name) > maxQuoted {
+		return ""
+	}
+	best, distance := "", max(2, len(name)/3)+1
+	for _, w := range words {
+		if d := levenshtein.Distance(name, w, nil); d < distance {
+			best, distance = w, d
+		}
+	}
+	return best
+}
+
+// didYouMean is a sentence part for messages, or nothing.
+func didYouMean(name string, words []string) string {
+	if near := nearest(name, words); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}
+
+func clip(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	n := maxQuoted
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "..."
+}
+
+// names of everything that may stand in a block.
+func (b *Block) names() []string {
+	var all []string
+	for _, a := range b.Attributes {
+		all = append(all, a.Name)
+	}
+	for _, sub := range b.Blocks {
+		all = append(all, sub.Type)
+	}
+	return all
+}
+
+// homes lists the blocks in which a name stands, other than one.
+func homes(name string, except *Block) []string {
+	var found []string
+	var walk func(path string, blocks []*Block)
+	walk = func(path string, blocks []*Block) {
+		for _, b := range blocks {
+			if b.Type == "defaults" {
+				continue // the same as in pool
+			}
+			here := strings.TrimSpace(path + " " + b.Type)
+			for _, n := range b.names() {
+				if n == name && b.Type != except.Type {
+					found = append(found, here)
+				}
+			}
+			walk(here, b.Blocks)
+		}
+	}
+	walk("", table)
+	sort.Strings(found)
+	return found
+}

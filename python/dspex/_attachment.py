@@ -1,0 +1,240 @@
+"""The stream on which a host runs calls in this worker."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from dspex import _json
+from dspex._context import Context
+from dspex._outbox import Outbox
+from dspex._proto import worker_pb2 as pb
+from dspex.errors import Error, ResultTooLarge
+
+if TYPE_CHECKING:
+    from dspex._app import App, Command
+    from dspex._settings import Settings
+
+# Chunks that a call may send before its first credit.
+WINDOW = 64
+_MAX_TRACEBACK = 16 << 10
+_MAX_MESSAGE = 8 << 10
+
+
+@dataclasses.dataclass(eq=False)
+class _Running:
+    """A call that was begun and has not ended."""
+
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    credit: int = WINDOW
+    more: asyncio.Event | None = None
+    seq: int = 0
+    reason: str = "the caller has left"
+
+
+class Attachment:
+    """Runs the calls of one stream, until it ends."""
+
+    def __init__(self, app: App, settings: Settings, wire: Any) -> None:
+        """Prepare to run calls that come on a grpc.aio stream."""
+        self._app = app
+        self._settings = settings
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._out = Outbox(self._wake.set)
+        self._running: dict[int, _Running] = {}
+        self._parts: dict[int, bytearray] = {}
+
+    async def run(self) -> None:
+        """Run calls until the host ends the stream; then cancel what is left."""
+        helpers = [self._loop.create_task(self._write()), self._loop.create_task(self._beat())]
+        try:
+            while (batch := await self._wire.read()) is not grpc.aio.EOF:
+                self._dispatch(batch)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            tasks = [r.task for r in self._running.values() if r.task is not None]
+            for task in tasks:
+                task.cancel()
+            for r in self._running.values():
+                if r.timer is not None:
+                    r.timer.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _dispatch(self, batch: Any) -> None:
+        for fragment in batch.fragments:
+            parts = self._parts.setdefault(fragment.call_id, bytearray())
+            parts += fragment.data
+            if len(parts) > self._settings.max_payload:
+                raise ValueError("the host sent more than the limit for one payload")
+        for call in batch.calls:
+            args = call.args
+            if call.fragmented:
+                args = bytes(self._parts.pop(call.id, b""))
+            self._begin(call, args)
+        for cancel in batch.cancels:
+            running = self._running.get(cancel.call_id)
+            if running is None:
+                self._parts.pop(cancel.call_id, None)
+            elif running.task is not None:
+                if cancel.reason == pb.CANCEL_REASON_DEADLINE:
+                    running.reason = "its time was over"
+                running.task.cancel()
+        for credit in batch.credits:
+            running = self._running.get(credit.call_id)
+            if running is not None:
+                running.credit += credit.chunks
+                if running.more is not None:
+                    running.more.set()
+        # Behind the first steps of the new tasks, so that quick results go with the acknowledgement.
+        self._out.acknowledge()
+        self._loop.call_soon(self._out.flush)
+
+    def _begin(self, call: Any, args: bytes) -> None:
+        command = self._app.commands.get(call.command)
+        if call.remaining_ms == 0:
+            self._out.refusal(call.id, "DEADLINE_EXCEEDED", "the call came when its time was over")
+        elif command is None:
+            self._out.failure(call.id, reason="COMMAND_NOT_FOUND", message=f"there is no command {call.command[:80]!r}")
+        elif command.inline:
+            self._run_inline(call, command, args)
+        elif len(self._running) >= self._settings.max_in_flight:
+            self._out.refusal(call.id, "WORKER_BUSY", f"{len(self._running)} calls run already")
+        else:
+            running = _Running()
+            self._running[call.id] = running
+            running.task = self._loop.create_task(self._run(call, command, args, running))
+            running.timer = self._loop.call_later(call.remaining_ms / 1000, self._expire, running)
+
+    def _expire(self, running: _Running) -> None:
+        running.reason = "its time was over"
+        if running.task is not None:
+            running.task.cancel()
+
+    def _context(self, call: Any) -> Context:
+        def progress(data: Any) -> None:
+            payload = _json.dumps(data)
+            if call.stream:
+                self._soon(lambda: self._out.event(call.id, "progress", payload))
+
+        return Context(
+            command=call.command,
+            session_id=call.session_id,
+            timeout=call.remaining_ms / 1000,
+            traceparent=call.traceparent,
+            attempt=call.attempt or 1,
+            worker_id=self._settings.worker_id,
+            pool=self._settings.pool,
+            generation=self._settings.generation,
+            progress=progress,
+        )
+
+    def _soon(self, action: Any) -> None:
+        """Run an action in the loop: now if this is the loop's thread."""
+        try:
+            if asyncio.get_running_loop() is self._loop:
+                action()
+                return
+        except RuntimeError:
+            pass
+        self._loop.call_soon_threadsafe(action)
+
+    def _run_inline(self, call: Any, command: Command, args: bytes) -> None:
+        try:
+            result = command.call_inline(self._context(call), _json.loads(args))
+            self._out.result(call.id, self._encode(result))
+        except BaseException as e:  # noqa: BLE001 - a command must not end its worker
+            self._fail(call.id, e)
+
+    async def _run(self, call: Any, command: Command, args: bytes, running: _Running) -> None:
+        async def send(chunk: Any) -> None:
+            payload = self._encode(chunk)
+            while running.credit == 0:
+                running.more = asyncio.Event()
+                await running.more.wait()
+            running.credit -= 1
+            self._out.chunk(call.id, running.seq, payload)
+            running.seq += 1
+
+        try:
+            result = await command.call(self._context(call), _json.loads(args), send if call.stream else None)
+            payload = self._encode(result)
+        except asyncio.CancelledError:
+            self._out.failure(
+                call.id, reason="CANCELLED", message=f"command {command.name!r} was cancelled: {running.reason}"
+            )
+        except BaseException as e:  # noqa: BLE001 - a command must not end its worker
+            self._fail(call.id, e)
+        else:
+            self._out.result(call.id, payload)
+        finally:
+            if running.timer is not None:
+                running.timer.cancel()
+            del self._running[call.id]
+
+    def _encode(self, value: Any) -> bytes:
+        payload = _json.dumps(value)
+        if len(payload) > self._settings.max_payload:
+            raise ResultTooLarge(f"the result has {len(payload)} bytes, the limit is {self._settings.max_payload}")
+        return payload
+
+    def _fail(self, call_id: int, error: BaseException) -> None:
+        try:
+            message = str(error)
+        except Exception:  # noqa: BLE001 - __str__ is the author's too
+            message = "(its text could not be made)"
+        message = self._settings.scrub(message)[:_MAX_MESSAGE]
+        if isinstance(error, Error):
+            # The worker speaks: the type adds nothing.
+            kind = "" if error.reason != "PYTHON_EXCEPTION" else type(error).__name__
+            self._out.failure(call_id, reason=error.reason, type=kind, message=message, hint=error.hint)
+            return
+        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._out.failure(
+            call_id,
+            reason="PYTHON_EXCEPTION",
+            type=type(error).__name__,
+            message=_valid(message),
+            traceback=_valid(self._settings.scrub(trace)[-_MAX_TRACEBACK:]),
+        )
+
+    async def _write(self) -> None:
+        """Write what the outbox has; while a write is under way the next batch gathers."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (batch := self._out.take()) is not None:
+                await self._wire.write(batch)
+
+    async def _beat(self) -> None:
+        interval = self._settings.heartbeat
+        due = time.monotonic() + interval
+        seq = 0
+        while True:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            lag = time.monotonic() - due
+            due = max(due + interval, time.monotonic())
+            seq += 1
+            self._out.heartbeat(seq, len(self._running), int(max(lag, 0) * 1000), _rss())
+
+
+def _valid(text: str) -> str:
+    """Return text that can be sent: lone surrogates have no UTF-8 form."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _rss() -> int:
+    """Return the resident memory of this process in bytes; 0 where it cannot be read."""
+    try:
+        with open("/proc/self/statm", "rb") as f:
+            return int(f.read().split()[1]) * 4096
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,54 @@
+"""Logging to stderr in the JSON form that hclog reads."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+import traceback
+from typing import Any
+
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+
+
+class JSONFormatter(logging.Formatter):
+    """Writes one JSON object a record: level, message, logger, extras, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line."""
+        level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
+        at = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
+        entry: dict[str, Any] = {
+            "@level": {"warning": "warn", "notset": "info"}.get(level, level),
+            "@message": record.getMessage(),
+            "@timestamp": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "logger": record.name,
+        }
+        for key, value in vars(record).items():
+            if key not in _STANDARD:
+                entry[key.lstrip("@") or "extra"] = value
+        if record.exc_info:
+            entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))[-16384:]
+        return json.dumps(entry, default=repr)
+
+
+class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to stderr, and goes on when nobody reads it any more."""
+
+    def __init__(self) -> None:
+        """Write to the present stderr."""
+        super().__init__(sys.stderr)
+        self.setFormatter(JSONFormatter())
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Drop what cannot be written: a host that is gone must not end a worker."""
+
+
+def configure() -> None:
+    """Send the root logger's records to the host."""
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(StderrHandler())
+    root.setLevel(logging.INFO)

@@ -1,0 +1,1 @@
+"""Generated protocol code. Do not edit: see shared/proto/generate.sh."""
