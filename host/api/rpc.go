@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -150,14 +151,15 @@ func rpcError(err error, protocol string) error {
 // whole of it as a detail.
 func connectError(e *shared.Error, grpc bool) *connect.Error {
 	sent := *e
-	sent.Message = strings.ToValidUTF8(e.Error(), "\uFFFD") // else gRPC could not carry the error
+	message := strings.ToValidUTF8(e.Error(), "\uFFFD") // else gRPC could not carry the error
 	if grpc {
-		sent.Message, sent.Hint = head(sent.Message), head(e.Hint)
+		message = head(message)
+		sent.Message, sent.Hint = head(e.Message), head(e.Hint)
 		if r := e.Remote; r != nil {
 			sent.Remote = &shared.RemoteError{Type: head(r.Type), Message: head(r.Message), Traceback: tail(r.Traceback)}
 		}
 	}
-	out := connect.NewError(connect.Code(e.Reason.Code()), &sent)
+	out := connect.NewError(connect.Code(e.Reason.Code()), errors.New(message))
 	if detail, err := connect.NewErrorDetail(sent.ToProto()); err == nil {
 		out.AddDetail(detail)
 	}

@@ -51,6 +51,9 @@ func (c *Client) wrap(what string, lost shared.MayHaveRun, err error) error {
 		local.Hint = "is it a dspex host, and not older than this client?"
 	case rpc.Code() == connect.CodeResourceExhausted:
 		local.Reason, local.Message = shared.ResultTooLarge, what+": "+rpc.Message()
+		if lost == effect {
+			local.MayHaveRun = shared.RunYes // this is the answer, only too long
+		}
 	case rpc.Code() == connect.CodeInvalidArgument:
 		local.Reason, local.Message = shared.InvalidArgument, what+": "+rpc.Message()
 	default:

@@ -103,9 +103,9 @@ func (l *loader) checkListener(listener *Listener, source *hclsyntax.Block) {
 		l.d.errorf(source.LabelRanges[0], "Unknown listener", `A listener is "tcp" or "unix", not %q.`, listener.Kind)
 		return
 	}
-	for name, of := range map[string]string{"address": "tcp", "path": "unix", "mode": "unix"} {
-		if at, ok := l.d.place(listener, name); ok && of != listener.Kind {
-			l.d.errorf(at, "Wrong argument", "%q belongs to a %s listener.", name, of)
+	for _, rule := range [][2]string{{"address", "tcp"}, {"path", "unix"}, {"mode", "unix"}} {
+		if at, ok := l.d.place(listener, rule[0]); ok && rule[1] != listener.Kind {
+			l.d.errorf(at, "Wrong argument", "%q belongs to a %s listener.", rule[0], rule[1])
 		}
 	}
 }
@@ -270,7 +270,7 @@ func (l *loader) checkReferences(c *Config) {
 			}
 		}
 		if name != "" {
-			l.d.errorf(a.Expr.Range(), "Unknown "+what, "There is no %s %q%s.", what, clip(name), didYouMean(name, known))
+			l.d.errorf(a.Expr.Range(), "Unknown "+what, "There is no %s %q%s", what, clip(name), didYouMean(name, known))
 		}
 	}
 	for _, source := range l.blocks {

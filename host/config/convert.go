@@ -30,7 +30,7 @@ func (p *problem) Error() string { return p.detail }
 // convert reads a value, or adds a diagnostic.
 func (k kind[V]) convert(d *decoder, name string, v cty.Value, expr hcl.Expression) (V, bool) {
 	var zero V
-	v, _ = v.UnmarkDeep()
+	v, marks := v.UnmarkDeep()
 	if v.IsNull() {
 		return zero, false // as if it were left out
 	}
@@ -41,9 +41,16 @@ func (k kind[V]) convert(d *decoder, name string, v cty.Value, expr hcl.Expressi
 	if err == nil {
 		return got, true
 	}
-	summary, detail := "Wrong value", fmt.Sprintf("%s is %s: %s.", name, k.name, strings.TrimSuffix(err.Error(), "."))
+	text := err.Error()
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
+		text += "."
+	}
+	summary, detail := "Wrong value", fmt.Sprintf("%s is %s: %s", name, k.name, text)
 	if p, ok := err.(*problem); ok { //nolint:errorlint // made here, never wrapped
 		summary, detail = p.summary, strings.ReplaceAll(p.detail, "%name%", name)
+	}
+	if len(marks) > 0 {
+		summary, detail = "Wrong value", fmt.Sprintf("%s is %s; what it has is sensitive, and not shown.", name, k.name)
 	}
 	d.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: expr.Range().Ptr(), Expression: expr})
 	return zero, false

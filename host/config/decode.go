@@ -103,17 +103,17 @@ func (d *decoder) labels(b *Block, source *hclsyntax.Block) bool {
 
 // unknown reports a name that a block does not have.
 func (d *decoder) unknown(b *Block, name, what string, at hcl.Range) {
-	where := b.Type
-	if where == "" {
-		where = "file"
+	where := ""
+	if b.Type != "" {
+		where = fmt.Sprintf(" in a %s block", b.Type)
 	}
 	for _, l := range later[b.Type] {
 		if l == name {
-			d.errorf(at, "Not supported by this version", "This version of dspex has no %s %q in a %s block. Remove it, or use a version that has it.", what, name, where)
+			d.errorf(at, "Not supported by this version", "This version of dspex has no %s %q%s. Remove it, or use a version that has it.", what, name, where)
 			return
 		}
 	}
-	detail := fmt.Sprintf("A %s block has no %s %q.", where, what, clip(name))
+	detail := fmt.Sprintf("A %s block has no %s %q.", b.Type, what, clip(name))
 	if b.Type == "" {
 		detail = fmt.Sprintf("There is no %s %q at the top of a file.", what, clip(name))
 	}

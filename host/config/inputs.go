@@ -58,7 +58,7 @@ func (s *scope) given(l *loader, declared map[string]*variable) map[string]*inpu
 			continue
 		}
 		if declared[name] == nil {
-			l.fail("Unknown variable", "--var gives %q, which the configuration does not declare%s.", clip(name), didYouMean(name, keys(declared)))
+			l.fail("Unknown variable", "--var gives %q, which the configuration does not declare%s", clip(name), didYouMean(name, keys(declared)))
 			continue
 		}
 		values[name] = &input{source: "--var", text: text}
@@ -85,7 +85,7 @@ func (s *scope) variableFile(l *loader, path string, declared map[string]*variab
 	l.d.diags = append(l.d.diags, diags...)
 	for name, a := range attrs {
 		if declared[name] == nil {
-			l.d.errorf(a.NameRange, "Unknown variable", "The configuration declares no variable %q%s.", clip(name), didYouMean(name, keys(declared)))
+			l.d.errorf(a.NameRange, "Unknown variable", "The configuration declares no variable %q%s", clip(name), didYouMean(name, keys(declared)))
 			continue
 		}
 		v, diags := a.Expr.Value(nil)

@@ -99,7 +99,7 @@ func (s *scope) explain(diags hcl.Diagnostics, expr hcl.Expression) hcl.Diagnost
 			if d.Subject != nil && traversal.SourceRange().Overlaps(*d.Subject) {
 				what := map[string]string{"var": "variable", "local": "local"}[traversal.RootName()]
 				d.Summary = "Unknown " + what
-				d.Detail = fmt.Sprintf("There is no %s %q%s.", what, clip(step.Name), didYouMean(step.Name, words))
+				d.Detail = fmt.Sprintf("There is no %s %q%s", what, clip(step.Name), didYouMean(step.Name, words))
 			}
 		}
 	}

@@ -26,12 +26,12 @@ func nearest(name string, words []string) string {
 	return best
 }
 
-// didYouMean is a sentence part for messages, or nothing.
+// didYouMean ends a sentence of a message, with a suggestion if there is one.
 func didYouMean(name string, words []string) string {
 	if near := nearest(name, words); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+		return fmt.Sprintf(". Did you mean %q?", near)
 	}
-	return ""
+	return "."
 }
 
 func clip(s string) string {

@@ -125,4 +125,3 @@ func (o *Options) step(phase, detail string, work func() error) error {
 	}
 	return err
 }
-

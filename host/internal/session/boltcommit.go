@@ -133,6 +133,7 @@ func (b *Bolt) attempt(batch []*request) (taken []*request, n int, err error) {
 	default:
 		if err = guard(tx.Commit); err != nil {
 			b.rollback(tx)
+			err = b.commitFault(err)
 		}
 	}
 	for _, r := range taken {
@@ -140,8 +141,8 @@ func (b *Bolt) attempt(batch []*request) (taken []*request, n int, err error) {
 			r.writer.finish(err == nil)
 		}
 	}
-	if err != nil {
-		err = b.writeFault(err)
+	if failed := (*shared.Error)(nil); err != nil && !errors.As(err, &failed) {
+		err = b.fault("write", err)
 	}
 	return taken, n, err
 }
@@ -177,10 +178,10 @@ func (b *Bolt) rollback(tx *bolt.Tx) {
 	}
 }
 
-// writeFault turns a failed write into an error. A full disk may have space
-// again, but after any other failure nobody knows what is on the disk: the store
-// stays read-only until a restart reads it anew.
-func (b *Bolt) writeFault(err error) *shared.Error {
+// commitFault is the error of a commit. A full disk may have space again, but
+// after any other failure nobody knows what is on the disk: the store stays
+// read-only until a restart reads it anew.
+func (b *Bolt) commitFault(err error) *shared.Error {
 	if failed := b.failed.Load(); failed != nil {
 		return failed
 	}

@@ -67,28 +67,41 @@ func (r boltReader) Get(table Table, key string) ([]byte, error) {
 
 func (r boltReader) Scan(table Table, prefix, after string, visit func(Entry) bool) error {
 	var cursor *bolt.Cursor
-	var key, sealed []byte
+	// at is where the cursor stands, valid if it has not passed the end.
+	at := cell{table, prefix}
+	var sealed []byte
+	valid := false
+	move := func(to func() (key, value []byte)) error {
+		return guard(func() error {
+			var key []byte
+			key, sealed = to()
+			valid = key != nil
+			at.key = string(key) // On a damaged page this can fail, too.
+			return nil
+		})
+	}
 	err := guard(func() error {
 		bucket, err := r.bucket(table)
-		if err != nil {
-			return err
+		if err == nil {
+			cursor = bucket.Cursor()
 		}
-		cursor = bucket.Cursor()
-		key, sealed = cursor.Seek([]byte(max(prefix, after)))
-		return nil
+		return err
 	})
-	for err == nil && key != nil && strings.HasPrefix(string(key), prefix) {
-		if at := (cell{table, string(key)}); at.key > after {
-			current := sealed
-			value := func() ([]byte, error) { return r.unseal(at, current) }
-			if !visit(Entry{at.key, max(len(sealed)-checksumSize, 0), value}) {
+	if err == nil {
+		err = move(func() (key, value []byte) { return cursor.Seek([]byte(max(prefix, after))) })
+	}
+	for err == nil && valid && strings.HasPrefix(at.key, prefix) {
+		if at.key > after {
+			here, current := at, sealed
+			value := func() ([]byte, error) { return r.unseal(here, current) }
+			if !visit(Entry{here.key, max(len(current)-checksumSize, 0), value}) {
 				return nil
 			}
 		}
-		err = guard(func() error { key, sealed = cursor.Next(); return nil })
+		err = move(cursor.Next)
 	}
 	if err != nil {
-		return r.damaged(cell{table, "after " + string(key)}, err)
+		return r.damaged(at, err)
 	}
 	return nil
 }

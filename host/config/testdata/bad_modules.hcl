@@ -1,0 +1,6 @@
+pool "qa" {
+  module = "os; rm"
+  worker {
+    preload = ["a-b"]
+  }
+}

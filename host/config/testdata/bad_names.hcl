@@ -1,0 +1,4 @@
+pool "QA" {}
+pool "a b" {}
+pool {}
+pool "a" "b" {}

@@ -1,0 +1,5 @@
+pool "qa" {
+  command = ["sh"]
+  module  = "acme"
+  python {}
+}

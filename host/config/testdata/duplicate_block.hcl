@@ -1,0 +1,6 @@
+pool "qa" {
+  queue {}
+  queue {}
+}
+host {}
+host {}

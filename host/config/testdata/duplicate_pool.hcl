@@ -1,0 +1,4 @@
+pool "qa" {}
+pool "qa" {
+  size = 2
+}

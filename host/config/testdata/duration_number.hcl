@@ -1,0 +1,3 @@
+pool "qa" {
+  queue_timeout = 5000
+}

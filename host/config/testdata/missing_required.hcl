@@ -1,0 +1,7 @@
+lm "main" {
+  timeout = "5s"
+}
+pool "qa" {}
+program "p" {
+  pool = "qa"
+}

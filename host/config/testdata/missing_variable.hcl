@@ -1,0 +1,6 @@
+variable "key" {
+  type = string
+}
+pool "qa" {
+  size = var.keys
+}

@@ -1,0 +1,8 @@
+session {
+  max_bytes = 1048576
+}
+pool "qa" {
+  recycle {
+    max_rss = "lots"
+  }
+}

@@ -1,0 +1,3 @@
+pool "qa" {
+  size =
+}

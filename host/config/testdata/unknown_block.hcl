@@ -1,0 +1,6 @@
+pool "qa" {
+  healthy {
+    interval = "5s"
+  }
+}
+polo "x" {}

@@ -1,0 +1,8 @@
+host {
+  log_level = "inof"
+}
+pool "qa" {
+  restart {
+    mode = "permament"
+  }
+}

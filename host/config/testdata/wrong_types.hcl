@@ -1,0 +1,7 @@
+pool "qa" {
+  size    = "many"
+  enabled = "yes"
+  module  = 7
+  env     = ["a"]
+  command = { a = 1 }
+}
