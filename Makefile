@@ -19,7 +19,7 @@ GOFUMPT_VERSION     := v0.12.0
 STATICCHECK_VERSION := v0.8.2
 UV_VERSION          := 0.13.9
 
-.PHONY: help build demo test check lint generate generate-check test-go test-python test-api fmt clean
+.PHONY: help build demo test check lint generate generate-check test-go test-python fmt clean
 
 help: ## Print this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ bin/dspex:
 demo: build ## Start 8 DSPy workers against a built-in fake LM and run the examples.
 	@./bin/dspex demo -c pools.hcl
 
-test: lint generate-check test-go test-python test-api ## Run every test, with the race detector.
+test: lint generate-check test-go test-python ## Run every test, with the race detector.
 
 check: test ## The same as test.
 
@@ -55,14 +55,11 @@ generate-check: $(GEN)/ok ## Check that the committed protocol code is up to dat
 	@diff -r -x __pycache__ shared/proto $(CACHE)/fresh/shared/proto && diff -r -x __pycache__ python/dspex/_proto $(CACHE)/fresh/python/dspex/_proto \
 		|| { echo "generated code is stale: run make generate"; exit 1; }
 
-test-go: build ## Run the Go tests, integration tests included.
-	DSPEX_REQUIRE_PYTHON=1 go test -race -timeout 20m ./...
+test-go: $(CACHE)/api/ok ## Run the Go tests: integration, and the API against openapi.yaml, included.
+	DSPEX_REQUIRE_PYTHON=1 DSPEX_ST=$(CACHE)/api/bin/st go test -race -timeout 20m ./...
 
 test-python: $(VENV)/ok ## Run the Python tests.
 	cd python && $(VENV)/bin/python -m pytest -q
-
-test-api: build $(CACHE)/api/ok ## Check the running API against openapi.yaml.
-	integration/schemathesis.sh $(CACHE)/api/bin/schemathesis
 
 fmt: $(TOOLS)/gofumpt $(VENV)/ok ## Format Go and Python.
 	@$(TOOLS)/gofumpt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$\|\.connect\.go$$')

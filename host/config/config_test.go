@@ -330,11 +330,11 @@ func TestHostileExpressions(t *testing.T) {
 		"doubling":       "locals {\n a = range(1000)\n b = [for x in local.a : local.a]\n c = [for x in local.b : local.b]\n}",
 		"too long":       "# " + strings.Repeat("x", maxFile),
 		"circle":         "locals {\n a = local.b\n b = local.a\n}",
-		"deep brackets":  "locals { x = " + strings.Repeat("[", 500) + strings.Repeat("]", 500) + " }",
+		"deep brackets":  "locals { x = " + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + " }",
 		"missing in env": `locals { x = env("NOT_THERE") }`,
 	} {
 		c, diags := load(t, src+"\npool \"p\" {}", Options{})
-		if name != "deep brackets" && (c != nil || diags == "") {
+		if c != nil || diags == "" {
 			t.Errorf("%s was accepted", name)
 		}
 	}

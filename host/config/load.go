@@ -12,8 +12,13 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// maxFile is the largest configuration file in bytes.
-const maxFile = 1 << 20
+const (
+	// maxFile is the largest configuration file in bytes.
+	maxFile = 1 << 20
+	// maxNesting is how deep brackets and blocks may nest: the parser recurses
+	// over them.
+	maxNesting = 100
+)
 
 // Options say what to load.
 type Options struct {
@@ -114,6 +119,10 @@ func (l *loader) parse(src []byte, filename string) {
 		return
 	}
 	l.files = append(l.files, filename)
+	if at, deep := tooDeep(src, filename); deep {
+		l.d.errorf(at, "Nested too deep", "Brackets and blocks nest at most %d deep.", maxNesting)
+		return
+	}
 	file, diags := l.parser.ParseHCL(src, filename)
 	l.d.diags = append(l.d.diags, diags...)
 	if file == nil {
@@ -127,6 +136,23 @@ func (l *loader) parse(src []byte, filename string) {
 		l.d.unknown(top(), attr.Name, "argument", attr.NameRange)
 	}
 	l.blocks = append(l.blocks, body.Blocks...)
+}
+
+// tooDeep finds the first bracket that nests too deep.
+func tooDeep(src []byte, filename string) (hcl.Range, bool) {
+	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports what is wrong
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			if depth++; depth > maxNesting {
+				return t.Range, true
+			}
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		}
+	}
+	return hcl.Range{}, false
 }
 
 // top is the file as a block, for messages.
