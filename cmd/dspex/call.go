@@ -79,15 +79,15 @@ func (c *cli) addTraceback(cmd *cobra.Command) {
 
 // showResult prints what a worker answered: by itself, or with worker and times.
 func (c *cli) showResult(view any, result json.RawMessage) error {
-	if c.format() == formatTable {
+	if c.output == formatTable {
 		return writeRaw(c.stdout, isTerminal(c.stdout), result)
 	}
-	return writeJSON(c.stdout, c.format() == formatJSON && isTerminal(c.stdout), view)
+	return writeJSON(c.stdout, c.output == formatJSON && isTerminal(c.stdout), view)
 }
 
 // streamCall prints the events of a call as they come.
 func (c *cli) streamCall(ctx context.Context, host *client.Client, req shared.CallRequest) error {
-	lines := c.format() != formatTable
+	lines := c.output != formatTable
 	result, err := host.CallStream(ctx, req, func(e shared.StreamEvent) error {
 		switch {
 		case lines:

@@ -21,11 +21,12 @@ type cli struct {
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) (string, bool)
+	// environ lists the environment, for child processes.
+	environ func() []string
 
 	// Set by flags, before a command runs.
 	addr   string
 	output string
-	json   bool
 	color  string
 	// traceback asks for the stack of an exception; canTraceback says that the
 	// command has a flag for it.
@@ -34,21 +35,13 @@ type cli struct {
 }
 
 func newCLI(stdin io.Reader, stdout, stderr io.Writer, getenv func(string) (string, bool)) *cli {
-	return &cli{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, output: formatTable, color: colorAuto}
+	return &cli{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, environ: os.Environ, output: formatTable, color: colorAuto}
 }
 
 // env returns a variable of the environment, or nothing.
 func (c *cli) env(name string) string {
 	v, _ := c.getenv(name)
 	return v
-}
-
-// format is the output format that was asked for.
-func (c *cli) format() string {
-	if c.json {
-		return formatJSON
-	}
-	return c.output
 }
 
 // colored reports whether a stream takes colours: on a terminal, unless the

@@ -42,7 +42,7 @@ func (c *cli) fail(cmd *cobra.Command, err error) int {
 		return int(code)
 	}
 	e := c.asError(cmd, err)
-	if c.format() == formatTable {
+	if c.output == formatTable {
 		c.writeError(e)
 	} else {
 		_ = writeJSON(c.stderr, false, map[string]errorView{"error": viewError(e)})
@@ -80,7 +80,12 @@ func (c *cli) asError(cmd *cobra.Command, err error) *shared.Error {
 // writeError prints one line of what happened and one of what to do.
 func (c *cli) writeError(e *shared.Error) {
 	paint := painter(c.colored(c.stderr))
-	fmt.Fprintf(c.stderr, "%s %s\n", paint(red, "error:"), oneLine(e.Error()))
+	// What stands on further lines, such as a traceback, is set off.
+	what, more, several := strings.Cut(strings.TrimRight(e.Error(), "\n"), "\n")
+	fmt.Fprintf(c.stderr, "%s %s\n", paint(red, "error:"), oneLine(what))
+	if several {
+		fmt.Fprintln(c.stderr, indent(printable(more)))
+	}
 	if c.traceback && e.Remote != nil && e.Remote.Traceback != "" {
 		fmt.Fprintln(c.stderr, indent(printable(strings.TrimRight(e.Remote.Traceback, "\n"))))
 	}

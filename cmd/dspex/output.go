@@ -22,9 +22,17 @@ const (
 // addOutput gives a command the flags that choose what its output looks like.
 func (c *cli) addOutput(cmd *cobra.Command) {
 	cmd.Flags().VarP(&choice{&c.output, []string{formatTable, formatJSON, formatJSONL}}, "output", "o", "table, json, or jsonl: one object a line")
-	cmd.Flags().BoolVar(&c.json, "json", false, "the same as --output json")
-	cmd.MarkFlagsMutuallyExclusive("output", "json")
+	c.addJSON(cmd, "the same as --output json")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formatTable, formatJSON, formatJSONL}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// addJSON gives a command the short flag for JSON. Of it and --output the later one
+// counts.
+func (c *cli) addJSON(cmd *cobra.Command, usage string) {
+	cmd.Flags().BoolFunc("json", usage, func(string) error {
+		c.output = formatJSON
+		return nil
+	})
 }
 
 // choice is a flag that takes one of a few words.
@@ -57,7 +65,7 @@ func (c *choice) Type() string { return "word" }
 
 // show prints an answer: as JSON if that was asked for, else as text does.
 func (c *cli) show(view any, text func(w io.Writer)) error {
-	switch c.format() {
+	switch c.output {
 	case formatJSON:
 		return writeJSON(c.stdout, isTerminal(c.stdout), view)
 	case formatJSONL:

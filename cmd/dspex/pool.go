@@ -16,7 +16,8 @@ func newPool(c *cli) *cobra.Command {
 	cmd := c.group(&cobra.Command{
 		Use:   "pool",
 		Short: "Show pools",
-		Long:  "Show the pools of a host: whether they are ready, what they do, and which commands they have.",
+		Long: `Show the pools of a host: whether they are ready, what they do, and which commands
+they have.`,
 		Example: `  dspex pool ls
   dspex pool status qa`,
 	})
@@ -63,7 +64,8 @@ func newPoolStatus(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status POOL",
 		Short: "Show one pool and its commands",
-		Long:  "Show one pool: why it is not ready, its figures, the verdict of its health rules, and its commands.",
+		Long: `Show one pool: why it is not ready, its figures, the verdict of its health rules,
+and its commands.`,
 		Example: `  dspex pool status qa
   dspex pool status qa --json | jq '.commands[].name'`,
 		Args: exactly("pool"),

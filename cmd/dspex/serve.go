@@ -34,7 +34,9 @@ func newServe(c *cli) *cobra.Command {
 		Long: `Run the pools of a configuration and serve them until it is told to stop.
 
 -c names files, or folders whose *.hcl files are read together; the default is
-` + defaultConfig + ` in this folder. ` + variablesHelp + `
+` + defaultConfig + ` in this folder.
+
+` + variablesHelp + `
 
 SIGTERM or Ctrl-C stops it: it takes no more calls, waits for the running ones for
 at most host.drain_timeout, and ends its workers. A second signal stops it at once.
@@ -157,7 +159,7 @@ func (s *service) run(ctx context.Context) error {
 	if failed != nil {
 		return fmt.Errorf("serve: %w", failed)
 	}
-	s.log.Info("stopped", "uptime", time.Since(s.started).Round(time.Millisecond))
+	s.log.Info("stopped", "uptime", time.Since(s.started).Round(time.Millisecond).String())
 	return forcedExit(forced)
 }
 
@@ -166,7 +168,7 @@ func (s *service) stop(forced context.Context) error {
 	ctx, cancel := context.WithTimeout(forced, s.cfg.Host.DrainTimeout)
 	defer cancel()
 	if err := s.server.Shutdown(ctx); err != nil {
-		s.log.Warn("requests were cut off", "drain_timeout", s.cfg.Host.DrainTimeout)
+		s.log.Warn("requests were cut off", "drain_timeout", s.cfg.Host.DrainTimeout.String())
 	}
 	return s.host.Close(ctx)
 }
@@ -187,7 +189,7 @@ func (s *service) awaitReady(ctx context.Context) {
 		ready += p.Stats.Ready
 		workers += p.Stats.Workers
 	}
-	s.log.Info("ready", "pools", len(s.cfg.Pools), "workers_ready", ready, "workers", workers, "elapsed", time.Since(s.started).Round(time.Millisecond))
+	s.log.Info("ready", "pools", len(s.cfg.Pools), "workers_ready", ready, "workers", workers, "elapsed", time.Since(s.started).Round(time.Millisecond).String())
 }
 
 // watchSignals returns a context that ends with the first signal to stop, and one
@@ -210,7 +212,7 @@ func (s *service) watchSignals(ctx context.Context) (stopping, forced context.Co
 				case sig == syscall.SIGHUP:
 					s.log.Warn("ignored SIGHUP: this version cannot reload; restart it to apply changes")
 				case stopping.Err() == nil:
-					s.log.Info("stopping", "signal", sig.String(), "drain_timeout", s.cfg.Host.DrainTimeout)
+					s.log.Info("stopping", "signal", sig.String(), "drain_timeout", s.cfg.Host.DrainTimeout.String())
 					stop()
 				default:
 					s.log.Warn("stopping at once", "signal", sig.String())

@@ -38,7 +38,7 @@ func pythonProgress(line *statusLine, log hclog.Logger) func(phase, detail strin
 		over := elapsed > 0
 		if over {
 			line.end()
-			log.Info("python environment", "step", phase, "detail", detail, "elapsed", elapsed.Round(time.Millisecond))
+			log.Info("python environment", "step", phase, "detail", detail, "elapsed", elapsed.Round(time.Millisecond).String())
 			return
 		}
 		if !line.begin("python environment: " + phase + ", " + detail) {
@@ -134,7 +134,7 @@ func eventFields(e shared.Event) []any {
 	add("session", e.Session, e.Session != "")
 	add("program", e.Program, e.Program != "")
 	add("reason", e.Reason, e.Reason != "")
-	add("queue_time", e.QueueTime.Round(time.Microsecond), e.QueueTime != 0)
-	add("run_time", e.RunTime.Round(time.Microsecond), e.RunTime != 0)
+	add("queue_time", e.QueueTime.Round(time.Microsecond).String(), e.QueueTime != 0)
+	add("run_time", e.RunTime.Round(time.Microsecond).String(), e.RunTime != 0)
 	return fields
 }

@@ -53,7 +53,7 @@ func newSessionLs(c *cli) *cobra.Command {
 					}
 					t.write(w)
 				})
-				if err == nil && page.More && len(page.Sessions) > 0 && c.format() != formatJSON {
+				if err == nil && page.More && len(page.Sessions) > 0 && c.output != formatJSON {
 					fmt.Fprintf(c.stderr, "there are more: --after %s\n", page.Sessions[len(page.Sessions)-1].ID)
 				}
 				return err

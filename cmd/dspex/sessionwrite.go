@@ -104,7 +104,8 @@ func newSessionTouch(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "touch SESSION",
 		Short: "Begin a session's time to live anew",
-		Long:  "Begin a session's time to live anew, with another one if --ttl says so. Its data and revision stay.",
+		Long: `Begin a session's time to live anew, with another one if --ttl says so. Its data
+and revision stay.`,
 		Example: `  dspex session touch user-1
   dspex session touch user-1 --ttl 7d`,
 		Args: exactly("session"),

@@ -47,11 +47,18 @@ func age(d time.Duration) string {
 	case minutes == 0:
 		return fmt.Sprintf("%ds", seconds)
 	case hours == 0:
-		return fmt.Sprintf("%dm%02ds", minutes, seconds%60)
+		return twoUnits(minutes, "m", seconds%60, "s")
 	case days == 0:
-		return fmt.Sprintf("%dh%02dm", hours, minutes%60)
+		return twoUnits(hours, "h", minutes%60, "m")
 	}
-	return fmt.Sprintf("%dd%dh", days, hours%24)
+	return twoUnits(days, "d", hours%24, "h")
+}
+
+func twoUnits(large int64, largeUnit string, small int64, smallUnit string) string {
+	if small == 0 {
+		return fmt.Sprintf("%d%s", large, largeUnit)
+	}
+	return fmt.Sprintf("%d%s%d%s", large, largeUnit, small, smallUnit)
 }
 
 // count writes a whole number with commas: "1,204".

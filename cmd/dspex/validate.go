@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ The exit code is 0 if the configuration is valid, else 2.`,
 				return err
 			}
 			cfg, diags, files := flags.load(c, paths)
-			if c.json {
+			if c.output == formatJSON {
 				report, err := config.DiagnosticsJSON(diags, files)
 				if err != nil {
 					return fmt.Errorf("encode diagnostics: %w", err)
@@ -54,7 +55,7 @@ The exit code is 0 if the configuration is valid, else 2.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&flags.noFS, "no-fs", false, "read no file but the configuration, and look for none")
-	cmd.Flags().BoolVar(&c.json, "json", false, "print diagnostics as JSON")
+	c.addJSON(cmd, "print diagnostics as JSON")
 	return cmd
 }
 
@@ -74,6 +75,9 @@ func writeSummary(w io.Writer, cfg *config.Config) {
 func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "s") {
+		return count(n) + " " + thing + "es"
 	}
 	return count(n) + " " + thing + "s"
 }

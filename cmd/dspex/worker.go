@@ -69,7 +69,8 @@ func newWorkerStatus(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status WORKER",
 		Short: "Show one worker",
-		Long:  "Show one worker and its process. WORKER is its ID, or the beginning of it if no other worker's begins so.",
+		Long: `Show one worker and its process. WORKER is its ID, or the beginning of it if no
+other worker's begins so.`,
 		Example: `  dspex worker status qa-3
   dspex worker status qa-3 --json | jq .versions`,
 		Args: exactly("worker"),

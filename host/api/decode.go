@@ -16,8 +16,11 @@ import (
 	"github.com/dspex/dspex/shared"
 )
 
-// firstBuffer bounds what a body's announced length makes us allocate up front.
-const firstBuffer = 1 << 20
+// Pieces of a body of unknown length, in bytes.
+const (
+	firstPiece = 512
+	maxPiece   = 1 << 20
+)
 
 // member is one member that a JSON body may have. Its set function gets the value;
 // null counts as absent.
@@ -76,17 +79,13 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, shared.Errorf(shared.InvalidArgument, "content encoding %q is not supported", clip(e)).
 			WithHint("send the body uncompressed")
 	}
-	var b bytes.Buffer
-	if n := r.ContentLength; n > 0 {
-		b.Grow(int(min(n, firstBuffer)) + bytes.MinRead)
-	}
-	if _, err := b.ReadFrom(r.Body); err != nil {
+	body, err := readAll(r.Body, r.ContentLength)
+	if err != nil {
 		if e := new(shared.Error); errors.As(err, &e) {
 			return nil, e
 		}
 		return nil, shared.Errorf(shared.InvalidArgument, "read body: %w", err)
 	}
-	body := b.Bytes()
 	if !utf8.Valid(body) {
 		at := 0
 		for at < len(body) {
@@ -101,24 +100,42 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// readAll reads to the end. A length that was announced is allocated at once: it
+// counts among the bytes in flight already. A body of unknown length is collected
+// in pieces, so that one which turns out to be too large costs no more than it has.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	piece := make([]byte, 0, max(announced+1, firstPiece)) // room to see the end
+	var full [][]byte
+	for {
+		if len(piece) == cap(piece) {
+			full = append(full, piece)
+			piece = make([]byte, 0, min(2*cap(piece), maxPiece))
+		}
+		n, err := r.Read(piece[len(piece):cap(piece)])
+		piece = piece[:len(piece)+n]
+		switch {
+		case err == io.EOF && full == nil:
+			return piece, nil
+		case err == io.EOF:
+			return slices.Concat(append(full, piece)...), nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
 // decodeBody reads a body with the given members, and no others. An empty body
 // has none.
 func decodeBody(r *http.Request, members ...member) error {
 	body, err := readBody(r)
-	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+	if err != nil || len(bytes.Trim(body, spaces)) == 0 {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return notObject(dec, err)
+	if body, err = checkObject(body); err != nil {
+		return err
 	}
 	seen := make([]string, 0, len(members))
-	for dec.More() {
-		t, err := dec.Token()
-		name, isName := t.(string)
-		if err != nil || !isName {
-			return notObject(dec, err)
-		}
+	for name, raw := range membersOf(body) {
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
 		if i < 0 {
 			return unknownName("member", name, memberNames(members))
@@ -127,10 +144,6 @@ func decodeBody(r *http.Request, members ...member) error {
 			return shared.Errorf(shared.InvalidArgument, "member %q is there twice", name)
 		}
 		seen = append(seen, name)
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return notObject(dec, err)
-		}
 		if raw[0] == 'n' {
 			continue
 		}
@@ -138,10 +151,7 @@ func decodeBody(r *http.Request, members ...member) error {
 			return err
 		}
 	}
-	if _, err := dec.Token(); err != nil {
-		return notObject(dec, err)
-	}
-	return endOfBody(dec)
+	return nil
 }
 
 // readObject reads a body that is itself a JSON object, as it is.
@@ -150,34 +160,7 @@ func readObject(r *http.Request) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	var raw json.RawMessage
-	if err := dec.Decode(&raw); err != nil || raw[0] != '{' {
-		return nil, notObject(dec, err)
-	}
-	return raw, endOfBody(dec)
-}
-
-func endOfBody(dec *json.Decoder) error {
-	if _, err := dec.Token(); err != io.EOF {
-		return shared.Errorf(shared.InvalidArgument, "the body goes on after its JSON object, at byte %d", dec.InputOffset())
-	}
-	return nil
-}
-
-func notObject(dec *json.Decoder, err error) error {
-	const hint = `send an object such as {"name": "value"}`
-	at := dec.InputOffset()
-	syntax := new(json.SyntaxError)
-	switch {
-	case errors.As(err, &syntax):
-		return shared.Errorf(shared.InvalidArgument, "the body is not JSON at byte %d: %w", max(at, syntax.Offset-1), err).WithHint(hint)
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return shared.Errorf(shared.InvalidArgument, "the body ends before its JSON object does, at byte %d", at).WithHint(hint)
-	case err != nil:
-		return shared.Errorf(shared.InvalidArgument, "the body is not JSON at byte %d: %w", at, err).WithHint(hint)
-	}
-	return shared.Errorf(shared.InvalidArgument, "the body is not a JSON object").WithHint(hint)
+	return checkObject(body)
 }
 
 // unknownName is the error for a name that is not one of those known.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dspex/dspex/shared"
 )
@@ -120,6 +124,37 @@ func FuzzDecodeBody(f *testing.F) {
 		}
 		if args != nil && (string(args) != string(want.Args) || args[0] != '{') {
 			t.Errorf("decodeBody(%q): args = %q, want %q", body, args, want.Args)
+		}
+	})
+}
+
+// FuzzMembers compares the members of valid objects with those that encoding/json
+// finds.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ` { "a" : 1 , "b":[{"x":"}"}] ,"c": "\\\"" } `, `{"\u0061":tru\u0065}`, `{"a":-1e5,"b":null}`, `{"a":{"a":{"a":[]}},"":""}`,
+		"{\n\t\"a\"\r:\n[ 1 ,2 ]\n}",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		want := map[string]json.RawMessage{}
+		object, err := checkObject(body)
+		if bad := json.Unmarshal(body, &want); (bad == nil) != (err == nil) && string(bytes.Trim(body, spaces)) != "null" {
+			t.Fatalf("checkObject(%q) = %v, encoding/json says %v", body, err, bad)
+		}
+		if err != nil {
+			return
+		}
+		got := map[string]json.RawMessage{}
+		for name, value := range membersOf(object) {
+			got[strings.ToValidUTF8(name, "\uFFFD")] = value // readBody refuses what is not UTF-8
+		}
+		if !utf8.Valid(body) {
+			return
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("members of %q (-encoding/json +got):\n%s", body, diff)
 		}
 	})
 }

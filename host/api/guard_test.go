@@ -87,21 +87,24 @@ func TestBodyLimit(t *testing.T) {
 		const start, end = `{"command":"ping","args":{"x":"`, `"}}`
 		return start + strings.Repeat("x", size-len(start)-len(end)) + end
 	}
-	for _, test := range []struct {
-		size int
-		want int
-	}{{limit, 200}, {limit + 1, 413}, {40 * limit, 413}} {
-		for _, hidden := range []bool{false, true} {
-			var body io.Reader = strings.NewReader(frame(test.size))
-			if hidden {
-				body = chunked{body}
-			}
-			a := send(t, x.tcp, "POST", x.url+"/v1/pools/qa/call", body)
-			if a.status != test.want {
-				t.Errorf("%d bytes, chunked %v: status = %d, want %d", test.size, hidden, a.status, test.want)
-			}
-			if test.want == 413 {
-				a.fails(t, 413, shared.PayloadTooLarge)
+	for _, proto := range []string{"h1", "h2"} {
+		client := clientOf(t, proto)
+		for _, test := range []struct {
+			size int
+			want int
+		}{{limit, 200}, {limit + 1, 413}, {40 * limit, 413}} {
+			for _, hidden := range []bool{false, true} {
+				var body io.Reader = strings.NewReader(frame(test.size))
+				if hidden {
+					body = chunked{body}
+				}
+				a := send(t, client, "POST", x.url+"/v1/pools/qa/call", body)
+				if a.status != test.want {
+					t.Errorf("%s: %d bytes, chunked %v: status = %d, want %d", proto, test.size, hidden, a.status, test.want)
+				}
+				if test.want == 413 {
+					a.fails(t, 413, shared.PayloadTooLarge)
+				}
 			}
 		}
 	}

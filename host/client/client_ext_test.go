@@ -48,13 +48,17 @@ var (
 )
 
 var operations = []operation{
-	{"Call", func(ctx context.Context, c *client.Client) (any, error) { return c.Call(ctx, callReq) },
-		callReq, &shared.CallResult{Result: json.RawMessage(`{"pong":1.10}`), Worker: "qa-1", QueueTime: 5, RunTime: 7}},
+	{
+		"Call", func(ctx context.Context, c *client.Client) (any, error) { return c.Call(ctx, callReq) },
+		callReq, &shared.CallResult{Result: json.RawMessage(`{"pong":1.10}`), Worker: "qa-1", QueueTime: 5, RunTime: 7},
+	},
 	{"CallStream", func(ctx context.Context, c *client.Client) (any, error) {
 		return c.CallStream(ctx, callReq, func(shared.StreamEvent) error { return nil })
 	}, callReq, &shared.CallResult{Result: json.RawMessage(`3`), Worker: "qa-1"}},
-	{"RunProgram", func(ctx context.Context, c *client.Client) (any, error) { return c.RunProgram(ctx, runReq) },
-		runReq, &shared.RunResult{Outputs: json.RawMessage(`{"a":1}`), Revision: 2, Worker: "qa-1", RunTime: 7}},
+	{
+		"RunProgram", func(ctx context.Context, c *client.Client) (any, error) { return c.RunProgram(ctx, runReq) },
+		runReq, &shared.RunResult{Outputs: json.RawMessage(`{"a":1}`), Revision: 2, Worker: "qa-1", RunTime: 7},
+	},
 	{"PoolStatus", func(ctx context.Context, c *client.Client) (any, error) { return c.PoolStatus(ctx, "qa") }, "qa", pool},
 	{"Workers", func(ctx context.Context, c *client.Client) (any, error) { return c.Workers(ctx, "qa") }, "qa", []shared.WorkerStatus{worker}},
 	{"PutSession", func(ctx context.Context, c *client.Client) (any, error) {
@@ -63,23 +67,35 @@ var operations = []operation{
 	}, putReq, pair{session, true}},
 	{"GetSession", func(ctx context.Context, c *client.Client) (any, error) { return c.GetSession(ctx, "s") }, "s", session},
 	{"PatchSession", func(ctx context.Context, c *client.Client) (any, error) { return c.PatchSession(ctx, patchReq) }, patchReq, session},
-	{"DeleteSession", func(ctx context.Context, c *client.Client) (any, error) {
-		return nil, c.DeleteSession(ctx, "s", &seven)
+	{
+		"DeleteSession", func(ctx context.Context, c *client.Client) (any, error) {
+			return nil, c.DeleteSession(ctx, "s", &seven)
+		},
+		named{"s", "", &seven},
+		nil,
 	},
-		named{"s", "", &seven}, nil},
-	{"DeleteSession at any revision", func(ctx context.Context, c *client.Client) (any, error) { return nil, c.DeleteSession(ctx, "s", nil) },
-		named{"s", "", nil}, nil},
-	{"ListSessions", func(ctx context.Context, c *client.Client) (any, error) { return c.ListSessions(ctx, listReq) },
-		listReq, shared.SessionPage{Sessions: []shared.Session{session}, More: true}},
+	{
+		"DeleteSession at any revision", func(ctx context.Context, c *client.Client) (any, error) { return nil, c.DeleteSession(ctx, "s", nil) },
+		named{"s", "", nil},
+		nil,
+	},
+	{
+		"ListSessions", func(ctx context.Context, c *client.Client) (any, error) { return c.ListSessions(ctx, listReq) },
+		listReq,
+		shared.SessionPage{Sessions: []shared.Session{session}, More: true},
+	},
 	{"PutProgram", func(ctx context.Context, c *client.Client) (any, error) {
 		p, created, err := c.PutProgram(ctx, specReq)
 		return pair{p, created}, err
 	}, specReq, pair{program, true}},
 	{"GetProgram", func(ctx context.Context, c *client.Client) (any, error) { return c.GetProgram(ctx, "s", "p") }, named{"s", "p", nil}, program},
-	{"DeleteProgram", func(ctx context.Context, c *client.Client) (any, error) {
-		return nil, c.DeleteProgram(ctx, "s", "p", &seven)
+	{
+		"DeleteProgram", func(ctx context.Context, c *client.Client) (any, error) {
+			return nil, c.DeleteProgram(ctx, "s", "p", &seven)
+		},
+		named{"s", "p", &seven},
+		nil,
 	},
-		named{"s", "p", &seven}, nil},
 	{"ListPrograms", func(ctx context.Context, c *client.Client) (any, error) { return c.ListPrograms(ctx, "s") }, "s", []shared.Program{program}},
 }
 
@@ -257,7 +273,9 @@ func TestContextBoundsTheCall(t *testing.T) {
 	if e := shared.AsError(err); !errors.Is(err, shared.ErrExecutionTimeout) || e.MayHaveRun != shared.RunMaybe || e.Retryable() {
 		t.Errorf("Call = %v, want EXECUTION_TIMEOUT, maybe", err)
 	}
-	_, err = c.GetSession(ctx, "s")
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err = c.GetSession(late, "s")
 	if e := shared.AsError(err); e.Reason != shared.DeadlineExceeded || e.MayHaveRun != shared.RunNo || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("GetSession = %v, want DEADLINE_EXCEEDED, no", err)
 	}

@@ -32,6 +32,7 @@ const (
 var (
 	metaBucket = []byte("dspex")
 	schemaKey  = []byte("schema")
+	closedKey  = []byte("closed")
 )
 
 // BoltOptions are the options of OpenBolt.
@@ -146,6 +147,13 @@ func (b *Bolt) Close() error {
 	if b.stuck {
 		return b.fault("close", errors.New("a transaction did not end"))
 	}
+	if b.failed.Load() == nil {
+		// bbolt keeps the last two commits, and silently takes the one before if the
+		// last is damaged. That one then lacks only this.
+		_ = guard(func() error {
+			return b.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(closedKey, nil) })
+		})
+	}
 	if err := guard(b.db.Close); err != nil {
 		return b.fault("close", err)
 	}
@@ -221,6 +229,9 @@ func (b *Bolt) prepare() error {
 	case err != nil:
 		return b.fault("open", err)
 	case found == schema:
+		if err := guard(func() error { return b.db.View(checkKeys) }); err != nil {
+			return b.fault("open", err).WithHint("restore a backup of the store, or move the file away to begin with an empty one")
+		}
 		return nil
 	case found != "":
 		return shared.Errorf(shared.StoreFailed, "open store %s: it has schema %.20q, this dspex knows %s", b.path, found, schema).

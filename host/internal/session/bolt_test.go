@@ -205,14 +205,10 @@ func TestBoltFailuresInOneBatch(t *testing.T) {
 	mine := errors.New("mine")
 	for i := range 20 {
 		wg.Go(func() {
-			calls, done := 0, 0
+			calls, done, committed := 0, 0, false
 			err := store.Update(t.Context(), func(w Writer) error {
 				calls++
-				w.OnDone(func(committed bool) {
-					if done++; committed != (i%3 == 0) {
-						t.Errorf("update %d: committed %v", i, committed)
-					}
-				})
+				w.OnDone(func(ok bool) { done, committed = done+1, ok })
 				key := fmt.Sprint(i)
 				if i%3 == 1 {
 					key = strings.Repeat("k", 40_000) // More than bbolt takes.
@@ -233,8 +229,8 @@ func TestBoltFailuresInOneBatch(t *testing.T) {
 			case 2:
 				wantError(t, "failed update", err, mine)
 			}
-			if done != calls && i%3 != 0 { // A rerun after success would be one too many.
-				t.Errorf("update %d: %d calls, %d of OnDone", i, calls, done)
+			if done != calls || committed != (err == nil) {
+				t.Errorf("update %d: %d calls, %d of OnDone, the last with %v, %v", i, calls, done, committed, err)
 			}
 		})
 	}
@@ -446,6 +442,13 @@ func TestDamagedFile(t *testing.T) {
 		id := fmt.Sprintf("session-%02d", i)
 		want[id] = fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", i*20))
 		mustPut(t, s, id, want[id])
+		for _, owner := range []string{"", id} {
+			spec := testSpec(t, "q -> a")
+			spec.Description = owner
+			if _, _, err := s.PutProgram(t.Context(), owner, "program-"+id, spec, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -454,6 +457,8 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	whole = bytes.TrimRight(whole, "\x00")
+	whole = append(whole, make([]byte, -len(whole)&4095)...) // Only the pages in use.
 	step := 97
 	if testing.Short() {
 		step = 997
@@ -462,7 +467,7 @@ func TestDamagedFile(t *testing.T) {
 	for at := 0; at < len(whole); at += step {
 		broken := bytes.Clone(whole)
 		broken[at] ^= 1 << (at % 8)
-		copied := filepath.Join(t.TempDir(), "broken.db")
+		copied := filepath.Join(t.TempDir(), fmt.Sprintf("bit-%d.db", at*8+at%8))
 		writeFile(t, copied, broken)
 		n, err := readDamaged(t, copied, want)
 		if err != nil {
@@ -494,6 +499,12 @@ func readDamaged(t *testing.T, path string, want map[string]string) (failed int,
 			failed++
 		case err != nil || string(got.Data) != data || got.Revision != 1:
 			t.Errorf("%s: Get %s = %.50s at %d, %v, want %.50s or StoreFailed", filepath.Base(path), id, got.Data, got.Revision, err, data)
+		}
+		for _, owner := range []string{"", id} {
+			p, err := s.FindProgram(t.Context(), owner, "program-"+id)
+			if !errors.Is(err, errStoreFailed) && (err != nil || p.Spec.Description != owner || p.Session != owner) {
+				t.Errorf("%s: FindProgram of %q in %q = that of %q, %v, want the right one or StoreFailed", filepath.Base(path), id, owner, p.Session, err)
+			}
 		}
 	}
 	return failed, nil

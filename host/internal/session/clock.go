@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// clockKey is the one key of clockTable.
-const clockKey = "boot"
-
 // bootTime is how long ago the machine started.
 type bootTime struct {
 	// id is another one after each start, and for each time namespace.
@@ -36,12 +33,12 @@ func startClock(store Store, boot func() (bootTime, bool)) (clock, error) {
 	}
 	err := store.Update(context.Background(), func(w Writer) error {
 		// A damaged record is as good as none: wall time decides.
-		raw, err := w.Get(clockTable, clockKey)
+		raw, err := w.Get(stateTable, clockKey)
 		then, base, ok := decodeBoot(raw)
 		if err == nil && ok && then.id == now.id && then.since <= now.since {
 			c.base = base + int64(now.since-then.since)
 		}
-		w.Put(clockTable, clockKey, encodeBoot(now, c.base))
+		w.Put(stateTable, clockKey, encodeBoot(now, c.base))
 		return nil
 	})
 	return c, err

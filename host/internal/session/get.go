@@ -35,7 +35,7 @@ func (s *Sessions) Get(ctx context.Context, id string) (shared.Session, error) {
 		if !ok {
 			return sessionNotFound(id)
 		}
-		data, err := s.data(r, id)
+		data, err := s.data(r, id, h)
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,8 @@ type entry struct {
 	queuedAt int64
 	// lagging says that the entry is in index.lagging.
 	lagging bool
+	// leaving says that an update that deletes the session is on its way.
+	leaving bool
 	// reported says that its expiry has been counted and reported.
 	reported bool
 }

@@ -17,7 +17,7 @@ func (s *Sessions) load() error {
 		}
 		err := r.Scan(dataTable, "", "", func(data Entry) bool {
 			e := s.indexed(data.Key, now)
-			s.index.resize(e, e.bytes+int64(data.Size), int(e.programs))
+			s.index.resize(e, e.bytes+int64(max(data.Size-writePrefix, 0)), int(e.programs))
 			return true
 		})
 		if err != nil {
@@ -91,7 +91,7 @@ func (s *Sessions) find(r Reader, id string, extend bool) (h head, ok bool, err 
 		return head{}, false, nil // Damaged, but it has expired anyway.
 	case err != nil:
 		return head{}, false, err
-	case raw == nil && lives && e.incarnation == 0:
+	case raw == nil && lives && !e.leaving:
 		return head{}, false, shared.Errorf(shared.StoreFailed, "session %s: its head is lost", quote(id)).
 			WithHint("delete the session to use its ID again")
 	case raw == nil:

@@ -26,17 +26,13 @@ func (s *Sessions) PutProgram(
 	hash := program.Hash(spec)
 	key := programKey(session, name)
 	out, err := s.write(ctx, func(w Writer, out *written) error {
-		owner, ownerBytes, err := s.owner(w, out, session)
+		owner, err := s.owner(w, out, session)
 		if err != nil {
 			return err
 		}
 		var old shared.Program
-		var rest holdings
 		if !out.created { // Else what is stored belongs to an expired session.
 			if old, err = s.program(w, key); err != nil {
-				return err
-			}
-			if rest, err = otherPrograms(w, session, name); err != nil {
 				return err
 			}
 		}
@@ -46,17 +42,24 @@ func (s *Sessions) PutProgram(
 		p := shared.Program{Name: name, Session: session, Revision: old.Revision + 1, Hash: hash, Spec: spec, UpdatedAt: utcNow()}
 		if p.CreatedAt = old.CreatedAt; old.Revision == 0 {
 			p.CreatedAt = p.UpdatedAt
+			owner.programs++
 		}
 		raw, err := encodeProgram(p)
 		if err != nil {
 			return err
 		}
+		rest := holdings{}
+		if !out.created {
+			if rest, err = otherPrograms(w, session, name); err != nil {
+				return err
+			}
+		}
 		held := holdings{rest.bytes + len(raw), rest.programs + 1}
-		if err := s.checkRoom(p, ownerBytes, held); err != nil {
+		if err := s.checkRoom(p, owner, held); err != nil {
 			return err
 		}
 		w.Put(programTable, key, raw)
-		s.recount(w, session, owner, ownerBytes, held)
+		s.recount(w, session, owner, held)
 		out.program = p
 		out.created = old.Revision == 0
 		out.events = append(out.events, shared.Event{Kind: shared.ProgramStored, Session: session, Program: name})
@@ -66,7 +69,8 @@ func (s *Sessions) PutProgram(
 }
 
 // GetProgram returns a program of a session, or a global one if session is empty.
-// Errors: SessionNotFound, ProgramNotFound.
+// Errors: SessionNotFound, ProgramNotFound, and StoreFailed if the program may
+// be one that is damaged.
 func (s *Sessions) GetProgram(ctx context.Context, session, name string) (shared.Program, error) {
 	if err := s.beginProgram(ctx, session, name); err != nil {
 		return shared.Program{}, err
@@ -79,7 +83,7 @@ func (s *Sessions) GetProgram(ctx context.Context, session, name string) (shared
 
 // FindProgram returns the program that a call in a session means: that of the
 // session, else the global one. Session may be empty, and need not exist. Errors:
-// ProgramNotFound.
+// ProgramNotFound, and StoreFailed as with GetProgram.
 func (s *Sessions) FindProgram(ctx context.Context, session, name string) (shared.Program, error) {
 	if err := s.beginProgram(ctx, session, name); err != nil {
 		return shared.Program{}, err
@@ -91,35 +95,40 @@ func (s *Sessions) FindProgram(ctx context.Context, session, name string) (share
 }
 
 // DeleteProgram removes a program of a session, or a global one if session is
-// empty. Errors: SessionNotFound, ProgramNotFound, RevisionConflict. A damaged
-// program can be deleted without a revision.
+// empty. Errors: SessionNotFound, ProgramNotFound, RevisionConflict. Without a
+// revision it also removes a damaged program; if it is not known which one is
+// damaged, then all that are, of that session.
 func (s *Sessions) DeleteProgram(ctx context.Context, session, name string, ifRevision *uint64) error {
 	if err := s.beginProgram(ctx, session, name); err != nil {
 		return err
 	}
 	key := programKey(session, name)
 	_, err := s.write(ctx, func(w Writer, out *written) error {
-		owner, ownerBytes, err := s.ownerOf(w, session)
+		owner, err := s.ownerOf(w, session)
 		if err != nil {
 			return err
 		}
 		old, err := s.program(w, key)
 		damaged := err != nil && ifRevision == nil
-		switch {
-		case err != nil && !damaged:
+		if err != nil && !damaged {
 			return err
-		case !damaged && old.Revision == 0:
-			return programNotFound(session, name)
 		}
 		if err := checkRevision(recordName(cell{programTable, key}), old.Revision, ifRevision); err != nil {
 			return err
+		}
+		if err == nil && old.Revision == 0 {
+			if missing := s.missing(w, owner, session, name); !errors.Is(missing, errProgramsDamaged) {
+				return missing
+			}
+			return s.dropDamaged(w, owner, session)
 		}
 		rest, err := otherPrograms(w, session, name)
 		if err != nil {
 			return err
 		}
 		w.Delete(programTable, key)
-		s.recount(w, session, owner, ownerBytes, rest)
+		owner.programs--
+		s.recount(w, session, owner, rest)
 		out.events = append(out.events, shared.Event{Kind: shared.ProgramDeleted, Session: session, Program: name})
 		return nil
 	})
@@ -143,11 +152,7 @@ func (s *Sessions) ListPrograms(ctx context.Context, session string) ([]shared.P
 	var list []shared.Program
 	err := s.store.View(func(r Reader) error {
 		return r.Scan(programTable, programKey(session, ""), "", func(record Entry) bool {
-			raw, err := record.Value()
-			var p shared.Program
-			if err == nil {
-				p, err = decodeProgram(record.Key, raw)
-			}
+			p, err := scannedProgram(record)
 			if err != nil {
 				s.log.Error("program is damaged", "session", session, "error", err)
 				return true
@@ -172,16 +177,27 @@ func (s *Sessions) beginProgram(ctx context.Context, session, name string) error
 }
 
 // readProgram returns the program of the first of the owners that has one.
-func (s *Sessions) readProgram(owner, name string, others ...string) (shared.Program, error) {
+func (s *Sessions) readProgram(first, name string, others ...string) (shared.Program, error) {
 	var p shared.Program
 	err := s.store.View(func(r Reader) error {
-		for _, session := range append([]string{owner}, others...) {
+		var notFound error
+		for _, session := range append([]string{first}, others...) {
 			var err error
 			if p, err = s.program(r, programKey(session, name)); err != nil || p.Revision != 0 {
 				return err
 			}
+			owner, err := s.ownerOf(r, session)
+			if err == nil {
+				err = s.missing(r, owner, session, name)
+			}
+			if !errors.Is(err, shared.ErrProgramNotFound) && !errors.Is(err, shared.ErrSessionNotFound) {
+				return err
+			}
+			if notFound == nil {
+				notFound = err
+			}
 		}
-		return programNotFound(owner, name)
+		return notFound
 	})
 	return p, err
 }
@@ -195,57 +211,14 @@ func (s *Sessions) program(r Reader, key string) (shared.Program, error) {
 	return decodeProgram(key, raw)
 }
 
-// owner returns the session that shall own a program, created if need be, and the
-// size of its data. The global scope has neither.
-func (s *Sessions) owner(w Writer, out *written, session string) (h head, bytes int, err error) {
-	h, bytes, err = s.ownerOf(w, session)
-	if errors.Is(err, shared.ErrSessionNotFound) {
-		h, err = s.create(w, out, session, s.opts.DefaultTTL, emptyObject)
-		return h, len(emptyObject), err
-	}
-	return h, bytes, err
-}
-
-// ownerOf is owner for a session that must exist.
-func (s *Sessions) ownerOf(w Writer, session string) (h head, bytes int, err error) {
-	if session == "" {
-		return head{}, 0, nil
-	}
-	h, ok, err := s.find(w, session, s.opts.Sliding)
-	if err != nil {
-		return head{}, 0, err
-	}
-	if !ok {
-		return head{}, 0, sessionNotFound(session)
-	}
-	data, err := s.data(w, session)
-	return h, len(data), err
-}
-
-// holdings are the number and size of the programs of an owner.
-type holdings struct{ bytes, programs int }
-
-// otherPrograms sums up the programs of an owner, all but one.
-func otherPrograms(r Reader, session, except string) (holdings, error) {
-	var sum holdings
-	err := r.Scan(programTable, programKey(session, ""), "", func(e Entry) bool {
-		if e.Key != programKey(session, except) {
-			sum.bytes += e.Size
-			sum.programs++
-		}
-		return true
-	})
-	return sum, err
-}
-
 // checkRoom refuses a program beyond the limits. One that replaces another needs
 // no place.
-func (s *Sessions) checkRoom(p shared.Program, ownerBytes int, held holdings) error {
+func (s *Sessions) checkRoom(p shared.Program, owner owner, held holdings) error {
 	limit := s.opts.MaxPrograms
 	if p.Session == "" {
 		limit = maxGlobalPrograms
 	}
-	switch size := ownerBytes + held.bytes; {
+	switch size := owner.bytes + held.bytes; {
 	case p.Revision == 1 && held.programs > limit:
 		return shared.Errorf(shared.ProgramLimit, "store %s: there are %d programs, the limit",
 			recordName(cell{programTable, programKey(p.Session, p.Name)}), limit)
@@ -253,23 +226,6 @@ func (s *Sessions) checkRoom(p shared.Program, ownerBytes int, held holdings) er
 		return s.tooLarge(p.Session, size)
 	}
 	return nil
-}
-
-// recount brings the index up to date after the commit.
-func (s *Sessions) recount(w Writer, session string, owner head, ownerBytes int, held holdings) {
-	if session != "" {
-		s.changeIndex(w, session, owner.incarnation, func(e *entry) {
-			s.index.resize(e, int64(ownerBytes+held.bytes), held.programs)
-		})
-		return
-	}
-	w.OnDone(func(committed bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if committed {
-			s.index.setGlobals(held.programs, int64(held.bytes))
-		}
-	})
 }
 
 func programNotFound(session, name string) *shared.Error {

@@ -120,7 +120,7 @@ func (s *Sessions) Patch(ctx context.Context, req shared.PatchSessionRequest) (s
 		if err := checkRevision("session "+quote(req.ID), h.revision, req.IfRevision); err != nil {
 			return err
 		}
-		data, err := s.data(w, req.ID)
+		data, err := s.data(w, req.ID, h)
 		if err != nil {
 			return err
 		}
@@ -160,13 +160,7 @@ func (s *Sessions) Delete(ctx context.Context, id string, ifRevision *uint64) er
 		if err := removeRecords(w, id); err != nil {
 			return err
 		}
-		w.OnDone(func(committed bool) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if e := s.index.entries[id]; committed && e != nil && (damaged || e.incarnation == h.incarnation) {
-				s.index.remove(e)
-			}
-		})
+		s.leave(w, id, h.incarnation, damaged)
 		out.events = append(out.events, shared.Event{Kind: shared.SessionDeleted, Session: id})
 		return nil
 	})
@@ -203,7 +197,7 @@ func (s *Sessions) create(w Writer, out *written, id string, ttl time.Duration, 
 	s.index.staged++
 	s.index.incarnations++
 	wall := time.Now().UnixNano()
-	h := head{s.index.incarnations, 1, ttl, wall, wall, addTime(now, ttl)}
+	h := head{incarnation: s.index.incarnations, revision: 1, ttl: ttl, created: wall, updated: wall, deadline: addTime(now, ttl)}
 	s.mu.Unlock()
 	w.OnDone(func(committed bool) {
 		s.mu.Lock()
@@ -223,7 +217,7 @@ func (s *Sessions) create(w Writer, out *written, id string, ttl time.Duration, 
 		return head{}, err
 	}
 	w.Put(headTable, id, h.encode())
-	w.Put(dataTable, id, data)
+	w.Put(dataTable, id, h.encodeData(data))
 	out.created = true
 	out.events = append(out.events, shared.Event{Kind: shared.SessionCreated, Session: id})
 	out.session = h.session(id)
@@ -236,7 +230,7 @@ func (s *Sessions) create(w Writer, out *written, id string, ttl time.Duration, 
 func (s *Sessions) replace(w Writer, out *written, id string, h head, data json.RawMessage) error {
 	h.revision++
 	h.updated = time.Now().UnixNano()
-	w.Put(dataTable, id, data)
+	w.Put(dataTable, id, h.encodeData(data))
 	return s.save(w, out, id, h, data)
 }
 
@@ -266,14 +260,49 @@ func (s *Sessions) save(w Writer, out *written, id string, h head, data json.Raw
 	return nil
 }
 
+// leave takes the entry of a session out of the index after the commit. Until then
+// the entry says that the records may be gone already.
+func (s *Sessions) leave(w Writer, id string, incarnation uint64, damaged bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.index.entries[id]
+	if e == nil || !damaged && e.incarnation != incarnation {
+		// Created by an update before this one: it is not in the index yet, but
+		// will be before this OnDone is called.
+		e = nil
+	} else {
+		e.leaving = true
+	}
+	w.OnDone(func(committed bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if e == nil {
+			if now := s.index.entries[id]; now != nil && now.incarnation == incarnation {
+				e = now
+			}
+		}
+		switch {
+		case e == nil:
+		case committed:
+			s.index.remove(e)
+		default:
+			e.leaving = false
+		}
+	})
+}
+
 // data returns the data of a session that exists.
-func (s *Sessions) data(r Reader, id string) (json.RawMessage, error) {
-	data, err := r.Get(dataTable, id)
-	if err == nil && data == nil {
-		err = shared.Errorf(shared.StoreFailed, "session %s: its data is lost", quote(id)).
+func (s *Sessions) data(r Reader, id string, h head) (json.RawMessage, error) {
+	raw, err := r.Get(dataTable, id)
+	if err != nil {
+		return nil, err
+	}
+	data := h.decodeData(raw)
+	if data == nil {
+		return nil, shared.Errorf(shared.StoreFailed, "session %s: its data at revision %d is lost", quote(id), h.revision).
 			WithHint("delete the session to use its ID again")
 	}
-	return data, err
+	return data, nil
 }
 
 func (s *Sessions) checkData(id, what string, data json.RawMessage) error {

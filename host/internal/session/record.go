@@ -15,6 +15,10 @@ import (
 // or name contains it.
 const keySeparator = "\x00"
 
+// writePrefix is the length of what stands before the data of a session: the
+// incarnation and revision that it is of.
+const writePrefix = 16
+
 var errRecord = errors.New("malformed record")
 
 // head is the part of a session's records that says all but the data.
@@ -26,6 +30,8 @@ type head struct {
 	created, updated int64
 	// deadline in the time of the store.
 	deadline int64
+	// programs counts the programs, so that a lost one is noticed.
+	programs uint64
 }
 
 func (h head) encode() []byte {
@@ -35,7 +41,8 @@ func (h head) encode() []byte {
 	raw = binary.AppendVarint(raw, int64(h.ttl))
 	raw = binary.AppendVarint(raw, h.created)
 	raw = binary.AppendVarint(raw, h.updated)
-	return binary.AppendVarint(raw, h.deadline)
+	raw = binary.AppendVarint(raw, h.deadline)
+	return binary.AppendUvarint(raw, h.programs)
 }
 
 func decodeHead(id string, raw []byte) (head, error) {
@@ -58,7 +65,8 @@ func decodeHead(id string, raw []byte) (head, error) {
 	signed(&h.created)
 	signed(&h.updated)
 	signed(&h.deadline)
-	if err != nil || r.Len() > 0 || h.incarnation == 0 || h.ttl <= 0 {
+	unsigned(&h.programs)
+	if err != nil || r.Len() > 0 || h.incarnation == 0 || h.ttl <= 0 || h.revision == 0 {
 		return head{}, shared.Errorf(shared.StoreFailed, "session %s: head: %w", quote(id), errRecord)
 	}
 	return h, nil
@@ -73,6 +81,23 @@ func (h head) session(id string) shared.Session {
 		CreatedAt: time.Unix(0, h.created).UTC(),
 		UpdatedAt: time.Unix(0, h.updated).UTC(),
 	}
+}
+
+// encodeData is the record of the data that h's revision wrote.
+func (h head) encodeData(data json.RawMessage) []byte {
+	raw := make([]byte, 0, writePrefix+len(data))
+	raw = binary.LittleEndian.AppendUint64(raw, h.incarnation)
+	raw = binary.LittleEndian.AppendUint64(raw, h.revision)
+	return append(raw, data...)
+}
+
+// decodeData returns the data in a record, or nil if another write made it.
+func (h head) decodeData(raw []byte) json.RawMessage {
+	if len(raw) < writePrefix ||
+		binary.LittleEndian.Uint64(raw) != h.incarnation || binary.LittleEndian.Uint64(raw[8:]) != h.revision {
+		return nil
+	}
+	return raw[writePrefix:]
 }
 
 func programKey(session, name string) string { return session + keySeparator + name }

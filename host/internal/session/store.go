@@ -10,15 +10,23 @@ const (
 	// headTable has the head of each session: revision, times, deadline.
 	headTable Table = "heads"
 	// dataTable has the data of each session. It is apart from the head, so that
-	// a new deadline does not rewrite the data.
+	// a new deadline does not rewrite the data. It names the write that it is of.
 	dataTable Table = "data"
 	// programTable has programs, by session and name.
 	programTable Table = "programs"
-	// clockTable has one record, by which the store's time goes on after a restart.
-	clockTable Table = "clock"
+	// stateTable has single records about all of the store.
+	stateTable Table = "state"
 )
 
-var tables = []Table{headTable, dataTable, programTable, clockTable}
+// The keys of stateTable.
+const (
+	// clockKey: by this the store's time goes on after a restart.
+	clockKey = "clock"
+	// globalsKey: how many global programs there are.
+	globalsKey = "globals"
+)
+
+var tables = []Table{headTable, dataTable, programTable, stateTable}
 
 // Store keeps the records of Sessions: tables of keys and values, changed in
 // transactions. Its errors are *shared.Error, most of them StoreFailed. All

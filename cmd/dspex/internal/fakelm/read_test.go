@@ -230,6 +230,37 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// TestReadInputs reads values that hold the markers of other fields.
+func TestReadInputs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		format replyFormat
+		text   string
+		want   map[string]string
+	}{
+		"chat": {
+			formatChat,
+			"[[ ## a ## ]]\none\n[[ ## x ## ]]\n\n[[ ## b ## ]]\ntwo\n[[ ## a ## ]]\nthree\n\n" + chatReminder + "`[[ ## c ## ]]`.",
+			map[string]string{"a": "one\n[[ ## x ## ]]", "b": "two\n[[ ## a ## ]]\nthree"},
+		},
+		"xml": {
+			formatXML,
+			"<a>\none <b> two\n</a>\n\n<b>\n<a>\nthree\n</a>\n</b>\n\n" + xmlReminder + "`<c>`.",
+			map[string]string{"a": "one <b> two", "b": "<a>\nthree\n</a>"},
+		},
+		"prose": {
+			formatProse,
+			"a: one: 1\n\nmore: text\n\nb: two\na: three",
+			map[string]string{"a": "one: 1\n\nmore: text", "b": "two\na: three"},
+		},
+	} {
+		task := &task{format: c.format, inputs: []field{{name: "a"}, {name: "b"}}}
+		if diff := cmp.Diff(c.want, task.readInputs(c.text)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestTools(t *testing.T) {
 	t.Parallel()
 	goal := "the tool must be one of:\n\n" +

@@ -84,6 +84,10 @@ func TestChatOptions(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
+	two := decodeAnswer(t, f.do(t, ask("hi", `"n": 2`)).body)
+	if diff := cmp.Diff(&Usage{1, 6, 7}, two.Usage); diff != "" {
+		t.Errorf("usage of two choices (-want +got):\n%s", diff)
+	}
 	thinking := decodeAnswer(t, f.do(t, ask("hi", `"reasoning_effort": "low"`)).body)
 	if thinking.Choices[0].Message.ReasoningContent == "" {
 		t.Errorf("reasoning_effort: got no reasoning_content")
