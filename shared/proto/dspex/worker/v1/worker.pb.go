@@ -917,7 +917,9 @@ func (x *Call) GetAttempt() uint32 {
 }
 
 // Cancel asks the worker to stop a call. The call still ends with one terminal
-// frame. A cancel of a call that has ended is ignored.
+// frame. A cancel of a call that has ended is ignored. A cancel may also come
+// for a call of which only fragments were sent: the worker drops them, and no
+// frame answers it.
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CallId        uint64                 `protobuf:"varint,1,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
