@@ -2,16 +2,23 @@
 // needs, so that a host and its workers are always of one version.
 package python
 
-import "embed"
+import (
+	"embed"
+	"io/fs"
+)
 
-// Files of the package, below "dspex". The patterns name files, because a
-// pattern that names a folder leaves out those that begin with an underscore.
+// files are named by patterns for files, because a pattern that names a folder
+// leaves out those that begin with an underscore.
 //
-//go:embed dspex/*.py dspex/_proto/*.py dspex/py.typed
-var Files embed.FS
+//go:embed dspex/*.py dspex/*/*.py dspex/py.typed
+var files embed.FS
 
-// Lock is the requirements.lock that comes with dspex: exact versions, each
-// with its hashes.
-//
 //go:embed requirements.lock
-var Lock []byte
+var lock string
+
+// Package returns the files of the Python package, below the folder "dspex".
+func Package() fs.FS { return files }
+
+// Lock returns a copy of the requirements.lock that comes with dspex: exact
+// versions, each with its hashes.
+func Lock() []byte { return []byte(lock) }

@@ -96,16 +96,13 @@ func (d *demo) run(parent context.Context) (err error) {
 	d.line = newStatusLine(d.cli.stdout, isTerminal(d.cli.stdout))
 	defer func() {
 		d.line.close()
-		left := d.cleanUp()
-		if err == nil && len(left) > 0 {
-			err = shared.Errorf(shared.Internal, "processes are left behind: %s", left)
-		}
+		d.cleanUp()
 		if err != nil && parent.Err() == nil {
 			d.writeLogs()
 		}
 	}()
 
-	d.title("dspex demo")
+	fmt.Fprintln(d.line, "dspex demo")
 	if err := d.start(ctx); err != nil {
 		return explain(ctx, err)
 	}
@@ -225,9 +222,8 @@ func (d *demo) stop() error {
 	return nil
 }
 
-// cleanUp ends what still runs and removes the demo's folder. It returns what it
-// could not end.
-func (d *demo) cleanUp() []string {
+// cleanUp ends what still runs and removes the demo's folder.
+func (d *demo) cleanUp() {
 	if d.host != nil {
 		d.host.Close()
 	}
@@ -239,9 +235,13 @@ func (d *demo) cleanUp() []string {
 		_ = d.lm.stop(demoStopTime)
 	}
 	if d.dir == "" {
-		return nil
+		return
 	}
-	left := leftovers(d.dir)
+	// Only a host that was killed leaves any: they would end by themselves later.
+	for _, p := range leftovers(d.dir) {
+		if syscall.Kill(p.pid, syscall.SIGKILL) == nil {
+			fmt.Fprintf(d.cli.stderr, "ended process %s, which the host has left behind\n", p)
+		}
+	}
 	_ = os.RemoveAll(d.dir)
-	return left
 }

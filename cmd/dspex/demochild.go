@@ -23,6 +23,17 @@ const (
 	pipeDelay = 5 * time.Second
 )
 
+// leftover is a process that should not be there any more.
+type leftover struct {
+	pid     int
+	command string
+}
+
+// String names the process.
+func (p leftover) String() string {
+	return fmt.Sprintf("%d (%s)", p.pid, oneLine(clip(p.command, 120)))
+}
+
 // child is a process of this same program.
 type child struct {
 	cmd  *exec.Cmd

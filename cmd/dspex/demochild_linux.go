@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -17,8 +16,8 @@ func childAttr() *syscall.SysProcAttr {
 
 // leftovers lists the processes, other than this one and zombies, that have a
 // folder in their environment or on their command line.
-func leftovers(dir string) []string {
-	var found []string
+func leftovers(dir string) []leftover {
+	var found []leftover
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -29,7 +28,7 @@ func leftovers(dir string) []string {
 		environ, _ := os.ReadFile("/proc/" + e.Name() + "/environ")
 		cmdline, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline")
 		if bytes.Contains(environ, []byte(dir)) || bytes.Contains(cmdline, []byte(dir)) {
-			found = append(found, fmt.Sprintf("%d %s", pid, strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))))
+			found = append(found, leftover{pid, strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))})
 		}
 	}
 	return found

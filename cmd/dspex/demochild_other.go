@@ -3,7 +3,9 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -13,15 +15,16 @@ func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tru
 
 // leftovers lists the processes that have a folder in their environment or on
 // their command line, as far as ps shows them.
-func leftovers(dir string) []string {
+func leftovers(dir string) []leftover {
 	out, err := exec.Command("ps", "-axEww", "-o", "pid=,command=").Output()
 	if err != nil {
 		return nil
 	}
-	var found []string
+	var found []leftover
 	for _, line := range strings.Split(string(out), "\n") {
-		if strings.Contains(line, dir) {
-			found = append(found, strings.TrimSpace(line))
+		number, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if pid, err := strconv.Atoi(number); err == nil && pid != os.Getpid() && strings.Contains(command, dir) {
+			found = append(found, leftover{pid, command})
 		}
 	}
 	return found

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dspex/dspex/shared"
 )
@@ -38,15 +37,7 @@ func (d *demo) request(format string, args ...any) {
 
 // answer prints what came back, and the figures to it.
 func (d *demo) answer(raw []byte, figures ...string) {
-	text := printable(string(raw))
-	if len(text) > longestAnswer {
-		end := longestAnswer
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end] + "..."
-	}
-	fmt.Fprintf(d.line, "  %s\n", text)
+	fmt.Fprintf(d.line, "  %s\n", printable(clip(string(raw), longestAnswer)))
 	if len(figures) > 0 {
 		paint := painter(d.cli.colored(d.cli.stdout))
 		fmt.Fprintf(d.line, "  %s\n", paint(faint, "# "+strings.Join(figures, ", ")))

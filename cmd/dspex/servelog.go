@@ -28,6 +28,8 @@ func (c *cli) newLog(cfg *config.Config, line *statusLine) hclog.Logger {
 		Output:     line,
 		JSONFormat: asJSON,
 		Color:      color,
+		// The colour of the level is enough.
+		ColorHeaderOnly: color != hclog.ColorOff,
 	})
 }
 

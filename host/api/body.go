@@ -76,16 +76,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if b.read > b.reserved && !b.reserve(b.read-b.reserved) {
 		err = b.wrap(b.server.bodiesTooLarge())
 	}
-	switch {
-	case err == nil:
-		b.extend()
-	case err == io.EOF && b.timed:
-		// Else the wait for the client's departure would end with the deadline. After
-		// other errors it stays: there is no use in the rest of the body.
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
 	if err != nil {
+		// The deadline stays. After the end it does no harm: net/http lifts it when it
+		// begins to wait for the client's departure. After a failure there is no use in
+		// the rest of the body.
 		b.err = b.explain(err)
+	} else {
+		b.extend()
 	}
 	return n, b.err
 }

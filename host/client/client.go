@@ -111,8 +111,6 @@ func (c *Client) Call(ctx context.Context, req shared.CallRequest) (*shared.Call
 // CallStream runs one command and gives its events to sink, in order and on the
 // caller's goroutine. An error of sink cancels the call and is returned as it is.
 func (c *Client) CallStream(ctx context.Context, req shared.CallRequest, sink func(shared.StreamEvent) error) (*shared.CallResult, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	what := "call " + req.Pool + "." + req.Command
 	r := connect.NewRequest(&apiv1.CallStreamRequest{Call: req.ToProto()})
 	setTrace(r, req.Traceparent)
@@ -120,13 +118,12 @@ func (c *Client) CallStream(ctx context.Context, req shared.CallRequest, sink fu
 	if err != nil {
 		return nil, c.wrap(what, effect, err)
 	}
-	defer stream.Close() //nolint:errcheck // what matters was received, or failed
+	defer stream.Close() //nolint:errcheck // it only cancels what the host has not sent yet
 	var result *shared.CallResult
 	for stream.Receive() {
 		msg := stream.Msg()
 		if event, ok := shared.StreamEventFromProto(msg); ok {
 			if err := sink(event); err != nil {
-				cancel() // else Close would wait for the rest of the stream
 				return nil, err
 			}
 		} else if msg.GetResult() != nil {

@@ -1,186 +1,171 @@
 package pyenv
 
 import (
-	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
+	"regexp"
 	"strings"
+	"time"
 )
+
+// probeTimeout bounds the questions to an interpreter, which take some 50 ms.
+const probeTimeout = 30 * time.Second
 
 // candidates are the names under which Python is looked for, the newest first.
 var candidates = []string{"python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python3", "python"}
 
+//go:embed probe.py
+var probeScript string
+
+// saysVersion is what `python --version` prints, whatever its age.
+var saysVersion = regexp.MustCompile(`Python (\d[^\s]*)`)
+
 // interpreter is what a Python says of itself.
 type interpreter struct {
-	Path     string `json:"-"`
-	Version  string `json:"version"`
-	ABI      string `json:"abi"`
-	Platform string `json:"platform"`
-	Purelib  string `json:"purelib"`
-	Platlib  string `json:"platlib"`
-	// Site lists further folders of packages, for a user's own interpreter.
-	Site    []string `json:"site"`
-	HasVenv bool     `json:"has_venv"`
+	// Path is what it runs as. Real is the file behind the links.
+	Path string `json:"path"`
+	Real string `json:"real"`
+	// Implementation is such as "CPython"; Tag such as "cpython-311" is in the
+	// names of its bytecode, ABI in those of its extension modules.
+	Implementation string `json:"implementation"`
+	Version        string `json:"version"`
+	Tag            string `json:"tag"`
+	ABI            string `json:"abi"`
+	Platform       string `json:"platform"`
+	// Site are its folders of packages, in order. Venv is the folder of the
+	// virtual environment that it is in; empty if it is in none.
+	Site []string `json:"site"`
+	Venv string   `json:"venv"`
+	// HasVenv reports whether it can make virtual environments with pip.
+	HasVenv bool `json:"has_venv"`
 }
 
-const describe = `
-import importlib.util, json, platform, site, sys, sysconfig
-p = sysconfig.get_paths()
-print(json.dumps({
-    "version": platform.python_version(),
-    "abi": sys.implementation.cache_tag + "-" + str(sysconfig.get_config_var("EXT_SUFFIX")),
-    "platform": sysconfig.get_platform(),
-    "purelib": p["purelib"], "platlib": p["platlib"],
-    "site": [d for d in site.getsitepackages() if d not in (p["purelib"], p["platlib"])],
-    "has_venv": all(importlib.util.find_spec(m) for m in ("venv", "ensurepip")),
-}))`
+// versionError is a Python of another version than is wanted.
+type versionError struct{ found, wanted string }
 
-// ask runs an interpreter and returns what it says of itself.
-func ask(ctx context.Context, path string) (*interpreter, error) {
-	out, err := run(ctx, nil, path, "-I", "-c", describe)
+// Error says which was found.
+func (e *versionError) Error() string {
+	return fmt.Sprintf("it is Python %s, and python.version wants %s", e.found, e.wanted)
+}
+
+// ask runs an interpreter, and returns what it says of itself if its version
+// fits.
+func (o *Options) ask(ctx context.Context, path string) (*interpreter, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer within %v", probeTimeout))
+	defer cancel()
+	question := o.command(o.probeEnv(), path, "-I", "-S", "-X", "utf8", "-c", probeScript)
+	out, err := question.run(ctx)
+	i := &interpreter{}
+	if err == nil && (json.Unmarshal(out, i) != nil || i.Version == "") {
+		err = fmt.Errorf("it is no Python: it printed %q", clip(string(out)))
+	}
+	if err != nil {
+		// One so old that it cannot run the question still has a version.
+		question.args = []string{"--version"}
+		var said string
+		question.line = func(line string) { said += line + "\n" }
+		if out, again := question.run(ctx); again == nil {
+			if m := saysVersion.FindStringSubmatch(said + string(out)); m != nil {
+				if ok, bad := fits(m[1], o.Version); bad == nil && !ok {
+					err = &versionError{m[1], o.Version}
+				}
+			}
+		}
+		return nil, err
+	}
+	ok, err := fits(i.Version, o.Version)
 	if err != nil {
 		return nil, err
 	}
-	i := &interpreter{Path: path}
-	if err := json.Unmarshal(out, i); err != nil {
-		return nil, fmt.Errorf("%s is no Python: it printed %q", path, clip(string(out)))
+	if !ok {
+		return nil, &versionError{i.Version, o.Version}
+	}
+	if i.Implementation != "CPython" {
+		return nil, fmt.Errorf("it is %s, and the packages are built for CPython", i.Implementation)
+	}
+	if i.Path == "" {
+		i.Path = path
+	}
+	if i.Real, err = filepath.EvalSymlinks(i.Path); err != nil {
+		return nil, err
 	}
 	return i, nil
 }
 
-// find returns the newest Python on PATH that fits a version constraint.
-func find(ctx context.Context, constraint string) (*interpreter, error) {
-	var seen []string
+// find returns the newest Python on PATH whose version fits. What it finds is
+// kept, as long as PATH leads to the same files.
+func find(ctx context.Context, o *Options) (*interpreter, error) {
+	if _, err := fits("3.10", o.Version); err != nil {
+		return nil, err
+	}
+	var paths []string
 	for _, name := range candidates {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			continue
+		if path, ok := o.lookPath(name); ok {
+			paths = append(paths, path)
 		}
-		if path, err = filepath.Abs(path); err != nil {
-			continue
-		}
-		found, err := ask(ctx, path)
-		if err != nil {
-			seen = append(seen, fmt.Sprintf("%s (%v)", path, err))
-			continue
-		}
-		if ok, err := fits(found.Version, constraint); err != nil {
-			return nil, err
-		} else if !ok {
-			seen = append(seen, fmt.Sprintf("%s (%s)", path, found.Version))
-			continue
-		}
-		return found, nil
 	}
-	if len(seen) == 0 {
+	if len(paths) == 0 {
 		return nil, failed("find Python: there is none on PATH").
-			WithHint("install Python %s (on Debian: apt install python3 python3-venv), or set python.interpreter", constraint)
+			WithHint("install Python %s (on Debian: apt install python3 python3-venv), or set python.interpreter", o.Version)
 	}
-	return nil, failed("find Python: none on PATH is %s; found %s", constraint, strings.Join(seen, ", ")).
-		WithHint("install Python %s, or set python.interpreter, or change python.version", constraint)
-}
-
-// fits reports whether a version meets a constraint such as ">=3.10,<3.15".
-func fits(version, constraint string) (bool, error) {
-	for _, part := range strings.Split(constraint, ",") {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			continue
-		}
-		op := strings.TrimRight(part, "0123456789. ")
-		cmp, err := compare(version, strings.TrimSpace(part[len(op):]), op == "==" || op == "!=")
-		if err != nil {
-			return false, failed("read python.version %q: %w", constraint, err)
-		}
-		ok := false
-		switch op {
-		case ">=":
-			ok = cmp >= 0
-		case ">":
-			ok = cmp > 0
-		case "<=":
-			ok = cmp <= 0
-		case "<":
-			ok = cmp < 0
-		case "==", "":
-			ok = cmp == 0
-		case "!=":
-			ok = cmp != 0
+	key := o.knownKey("find", paths)
+	if i := o.recall(key); i != nil {
+		return i, nil
+	}
+	var refused []string
+	for _, path := range paths {
+		i, err := o.ask(ctx, path)
+		switch old := (*versionError)(nil); {
+		case err == nil:
+			o.remember(key, i)
+			return i, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.As(err, &old):
+			refused = append(refused, fmt.Sprintf("%s is %s", path, old.found))
 		default:
-			return false, failed("read python.version %q: %q is no comparison", constraint, op).WithHint(`write it such as ">=3.10,<3.15"`)
+			refused = append(refused, fmt.Sprintf("%s fails: %s", path, oneLine(err.Error())))
 		}
+	}
+	return nil, failed("find Python: none on PATH fits %q: %s", o.Version, strings.Join(refused, "; ")).
+		WithHint("install Python %s, or set python.interpreter, or change python.version", o.Version)
+}
+
+// own returns the interpreter that the user named.
+func own(ctx context.Context, o *Options) (*interpreter, error) {
+	const hint = "set python.interpreter to the path of a Python, or remove it, and dspex finds one"
+	path := o.Interpreter
+	if !strings.ContainsRune(path, filepath.Separator) {
+		found, ok := o.lookPath(path)
 		if !ok {
-			return false, nil
+			return nil, failed("find interpreter %q: there is no such program on PATH", path).WithHint(hint)
 		}
+		path = found
 	}
-	return true, nil
-}
-
-// compare compares versions by their numbers; with prefix, only as many as want
-// has.
-func compare(version, want string, prefix bool) (int, error) {
-	have := strings.Split(version, ".")
-	for n, w := range strings.Split(want, ".") {
-		b, err := strconv.Atoi(w)
-		if err != nil {
-			return 0, fmt.Errorf("%q is no version", want)
-		}
-		a := 0
-		if n < len(have) {
-			digits := have[n]
-			for i, r := range digits {
-				if r < '0' || r > '9' {
-					digits = digits[:i] // 3.15.0rc1
-					break
-				}
-			}
-			a, _ = strconv.Atoi(digits) // empty is 0
-		}
-		if a != b {
-			return a - b, nil
-		}
+	path, err := filepath.Abs(path)
+	if err == nil {
+		err = executable(path)
 	}
-	if !prefix && len(have) > strings.Count(want, ".")+1 {
-		for _, rest := range have[strings.Count(want, ".")+1:] {
-			if strings.Trim(rest, "0") != "" {
-				return 1, nil
-			}
-		}
+	if err != nil {
+		return nil, failed("find interpreter %q: %w", o.Interpreter, err).WithHint(hint)
 	}
-	return 0, nil
-}
-
-// run runs a program to its end and returns its stdout. The error has the last
-// lines of its stderr.
-func run(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), env...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		text := lastLines(stderr.String()+stdout.String(), 12)
-		if text == "" {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %s", err, text)
+	key := o.knownKey("own", []string{path})
+	if i := o.recall(key); i != nil {
+		return i, nil
 	}
-	return stdout.Bytes(), nil
-}
-
-func lastLines(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	if len(lines) > n {
-		lines = lines[len(lines)-n:]
+	i, err := o.ask(ctx, path)
+	if old := (*versionError)(nil); errors.As(err, &old) {
+		return nil, failed("use interpreter %q: %w", o.Interpreter, err).WithHint("name another interpreter, or change python.version")
 	}
-	return strings.Join(lines, "\n")
+	if err != nil {
+		return nil, failed("run interpreter %q: %w", o.Interpreter, err).WithHint(hint)
+	}
+	o.remember(key, i)
+	return i, nil
 }
 
 func clip(s string) string {
@@ -189,3 +174,5 @@ func clip(s string) string {
 	}
 	return s
 }
+
+func oneLine(s string) string { return clip(strings.Join(strings.Fields(s), " ")) }

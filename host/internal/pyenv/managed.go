@@ -1,255 +1,229 @@
 package pyenv
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
+	"runtime"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
-
-	"github.com/dspex/dspex/python"
 )
 
 const (
 	// schema changes when environments are made in another way, so that old ones
 	// are not taken for new.
-	schema = "1"
+	schema = "2"
 	// manifestName is the file that says that an environment is complete.
 	manifestName = "dspex-env.json"
 )
 
-// manifest describes a complete environment.
+// manifest describes a complete environment. Paths in it are relative to it.
 type manifest struct {
-	Interpreter string   `json:"interpreter"`
-	Base        string   `json:"base"`
-	Site        []string `json:"site"`
-	// Modules that were seen to be importable.
-	Modules  []string          `json:"modules"`
+	Key           string    `json:"key"`
+	Base          string    `json:"base"`
+	PythonVersion string    `json:"python_version"`
+	Installer     string    `json:"installer"`
+	Created       time.Time `json:"created"`
+	Site          []string  `json:"site"`
+	// State of the folders in Site, and the packages in them.
+	State    string            `json:"state"`
 	Versions map[string]string `json:"versions"`
-}
-
-// remembered is what was learned of the Python on PATH, so that the next start
-// asks nobody.
-type remembered struct {
-	Path    string      `json:"path"`
-	Size    int64       `json:"size"`
-	ModTime int64       `json:"mod_time"`
-	Found   interpreter `json:"found"`
+	// Modules that were seen to be importable.
+	Modules []string `json:"modules"`
 }
 
 // useManaged finds or makes an environment from a lock.
-func useManaged(ctx context.Context, opts *Options, env *Environment) (sitePackages []string, err error) {
-	base, err := findRemembered(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	requirements := opts.Requirements
-	if requirements == nil {
-		requirements = python.Lock
-	}
-	digest := sha256.New()
-	for _, part := range []string{schema, base.Path, base.Version, base.ABI, base.Platform, fmt.Sprint(opts.Hashes), string(requirements)} {
-		fmt.Fprintf(digest, "%d:%s,", len(part), part)
-	}
-	env.Key = hex.EncodeToString(digest.Sum(nil))[:16]
-	dir := filepath.Join(opts.Dir, "env", env.Key)
-	m, err := readManifest(dir)
-	if err != nil {
-		if m, err = create(ctx, opts, base, dir, requirements); err != nil {
+func useManaged(ctx context.Context, o *Options, base *interpreter, env *Environment) (packages []string, err error) {
+	env.Managed = true
+	env.Key = keyOf(schema, string(o.Requirements), fmt.Sprint(o.Hashes), base.Real, base.Version, base.ABI, base.Platform, runtime.GOARCH)
+	place := filepath.Join(o.Dir, "env", env.Key)
+	m, err := readManifest(place, env.Key)
+	if err != nil || len(lacking(o.Modules, m.Modules)) > 0 {
+		if m, err = o.complement(ctx, base, place, env); err != nil {
 			return nil, err
 		}
 	}
-	if missing := lacking(m, opts.Modules); len(missing) > 0 {
-		if err := probe(ctx, m.Interpreter, missing); err != nil {
-			return nil, err
-		}
-	}
-	env.Interpreter, env.Versions = m.Interpreter, m.Versions
-	return m.Site, nil
+	env.Interpreter = filepath.Join(place, "bin", "python")
+	env.Versions = maps.Clone(m.Versions)
+	return m.folders(place), nil
 }
 
-// findRemembered is find, unless the Python found last time is still the same
-// file, and would be found again.
-func findRemembered(ctx context.Context, opts *Options) (*interpreter, error) {
-	key := sha256.Sum256([]byte(os.Getenv("PATH") + "\x00" + opts.Version))
-	path := filepath.Join(opts.Dir, "interpreter-"+hex.EncodeToString(key[:])[:16]+".json")
-	var memory remembered
-	if raw, err := os.ReadFile(path); err == nil && json.Unmarshal(raw, &memory) == nil {
-		if info, err := os.Stat(memory.Path); err == nil && info.Size() == memory.Size && info.ModTime().UnixNano() == memory.ModTime {
-			memory.Found.Path = memory.Path
-			return &memory.Found, nil
-		}
-	}
-	found, err := find(ctx, opts.Version)
+// complement makes an environment, or checks modules that were not checked yet:
+// once over all processes.
+func (o *Options) complement(ctx context.Context, base *interpreter, place string, env *Environment) (*manifest, error) {
+	held, err := o.lock(ctx, place, "Python environment")
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(found.Path); err == nil {
-		raw, _ := json.Marshal(remembered{found.Path, info.Size(), info.ModTime().UnixNano(), *found}) // plain values
-		if err := renameio.WriteFile(path, raw, 0o644); err != nil {
-			opts.Log.Debug("interpreter not remembered", "error", err)
+	defer held.release()
+	m, err := readManifest(place, env.Key)
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			o.Log.Warn("Python environment is made anew", "path", place, "reason", err)
+		}
+		return o.create(ctx, base, place, env, held)
+	}
+	missing := lacking(o.Modules, m.Modules)
+	if err := o.importAll(ctx, filepath.Join(place, "bin", "python"), o.pythonPath(env.PackageDir, m.folders(place)), missing); err != nil {
+		return nil, err
+	}
+	if m.Modules = append(m.Modules, missing...); len(missing) > 0 {
+		if err := m.write(place); err != nil {
+			o.Log.Debug("what was imported is not kept", "error", err)
 		}
 	}
-	return found, nil
+	return m, nil
 }
 
-func readManifest(dir string) (*manifest, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+// create makes an environment beside its place and moves it there when it is
+// complete. Programs find its parts by its own path, so that it can be moved.
+func (o *Options) create(ctx context.Context, base *interpreter, place string, env *Environment, held *fileLock) (*manifest, error) {
+	if !o.Hashes {
+		o.Log.Warn("packages are installed without a check of their hashes (python.hashes = false)")
+	}
+	with, err := o.findInstaller(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	made := place + ".tmp"
+	defer func() { _ = removeAll(made) }()
+	work := &job{Options: o, installer: with, base: base, dir: made, held: held, hashes: o.Hashes}
+	err = o.step("make environment", fmt.Sprintf("Python %s, %s", base.Version, base.Path), func() error { return work.venv(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	if err := o.fill(ctx, work); err != nil {
+		return nil, err
+	}
+	m := &manifest{
+		Key: env.Key, Base: base.Path, PythonVersion: base.Version, Installer: with.name(),
+		Created: time.Now().UTC().Truncate(time.Second), Modules: o.Modules,
+	}
+	if err := m.describe(ctx, o, made); err != nil {
+		return nil, err
+	}
+	if n, version, bad := unmet(o.Modules, m.Versions); bad {
+		if version == "" {
+			version = "does not have it"
+		} else {
+			version = "has " + version
+		}
+		return nil, failed("the requirements must have %s: the lock %s", n.requirement(), version).WithHint("add it to the requirements, and make the lock anew")
+	}
+	if err := o.conflict(ctx, work.check(ctx)); err != nil {
+		return nil, err
+	}
+	if err := o.importAll(ctx, work.python(), o.pythonPath(env.PackageDir, m.folders(made)), o.Modules); err != nil {
+		return nil, err
+	}
+	err = m.write(made)
+	if err == nil {
+		err = syncAll(made)
+	}
+	if err == nil {
+		err = publish(made, place)
+	}
+	if err != nil {
+		return nil, fileFailed("write Python environment", err)
+	}
+	return m, nil
+}
+
+// fill installs the packages. The step begins when their number is known.
+func (o *Options) fill(ctx context.Context, work *job) error {
+	started, detail := time.Now(), ""
+	work.count = func(packages string) {
+		if detail == "" {
+			detail = packages
+			o.Progress(Step{Phase: "install packages", Detail: packages})
+		}
+	}
+	if work.uv == "" {
+		work.count("with pip")
+	}
+	if err := work.install(ctx, o.Requirements); err != nil {
+		return err
+	}
+	o.Progress(Step{Phase: "install packages", Detail: detail, Elapsed: max(time.Since(started), time.Millisecond)})
+	return nil
+}
+
+// conflict decides on packages that do not fit together. Who made a lock of their
+// own may have overridden something, and is warned.
+func (o *Options) conflict(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if o.shipped {
+		return failed("check the lock that comes with dspex: %w", err)
+	}
+	o.Log.Warn("packages of the lock do not fit together", "error", err)
+	return nil
+}
+
+func (i *installer) name() string {
+	if i.uv == "" {
+		return "pip"
+	}
+	return i.uv
+}
+
+// readManifest returns the description of an environment that is complete and
+// unchanged.
+func readManifest(place, key string) (*manifest, error) {
+	raw, err := os.ReadFile(filepath.Join(place, manifestName))
 	if err != nil {
 		return nil, err
 	}
 	m := &manifest{}
 	if err := json.Unmarshal(raw, m); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", manifestName, err)
 	}
-	_, err = os.Stat(m.Interpreter)
-	return m, err
-}
-
-// create makes an environment, once over all processes. What is there without a
-// manifest was left by a crash.
-func create(ctx context.Context, opts *Options, base *interpreter, dir string, requirements []byte) (*manifest, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, failed("make Python environment: %w", err)
+	if err := executable(filepath.Join(place, "bin", "python")); err != nil {
+		return nil, fmt.Errorf("its interpreter has gone: %s", err) //nolint:errorlint // the file that is missing is not the manifest
 	}
-	unlock, err := lock(dir + ".lock")
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if m, err := readManifest(dir); err == nil {
-		return m, nil
-	}
-	if err := removeAll(dir); err != nil {
-		return nil, failed("remove half-made environment: %w", err)
-	}
-	uv, err := findUV(ctx, opts, base)
-	if err != nil {
-		return nil, err
-	}
-	if err := install(ctx, opts, uv, base, dir, requirements); err != nil {
-		_ = removeAll(dir)
-		return nil, err
-	}
-	made, err := ask(ctx, filepath.Join(dir, "bin", "python"))
-	if err != nil {
-		return nil, failed("run the new environment: %w", err)
-	}
-	m := &manifest{Interpreter: made.Path, Base: base.Path, Site: unique([]string{made.Purelib, made.Platlib}), Modules: opts.Modules}
-	if err := opts.step("check imports", strings.Join(opts.Modules, ", "), func() error { return probe(ctx, m.Interpreter, opts.Modules) }); err != nil {
-		return nil, err
-	}
-	out, err := run(ctx, nil, m.Interpreter, "-I", "-c", versions, "grpcio", "protobuf", "dspy")
-	if err == nil {
-		err = json.Unmarshal(out, &m.Versions)
-	}
-	if err != nil {
-		return nil, failed("look for packages: %w", err)
-	}
-	m.Versions["python"] = made.Version
-	raw, err := json.MarshalIndent(m, "", "  ")
-	if err == nil {
-		err = renameio.WriteFile(filepath.Join(dir, manifestName), raw, 0o644)
-	}
-	if err != nil {
-		return nil, failed("write %s: %w", manifestName, err)
+	versions, state := installed(m.folders(place))
+	if m.Key != key || state != m.State || !maps.Equal(versions, m.Versions) {
+		return nil, errors.New("its packages were changed")
 	}
 	return m, nil
 }
 
-func install(ctx context.Context, opts *Options, uv string, base *interpreter, dir string, requirements []byte) error {
-	lockFile := dir + ".txt"
-	if err := renameio.WriteFile(lockFile, requirements, 0o644); err != nil {
-		return failed("write requirements: %w", err)
-	}
-	defer os.Remove(lockFile)
-	env := uvEnvironment(opts)
-	err := opts.step("make environment", "Python "+base.Version, func() error {
-		_, err := run(ctx, env, uv, "venv", "--quiet", "--no-project", "--no-config", "--python", base.Path, dir)
-		return err
-	})
+// describe fills in what is in the environment.
+func (m *manifest) describe(ctx context.Context, o *Options, made string) error {
+	i, err := o.ask(ctx, filepath.Join(made, "bin", "python"))
 	if err != nil {
-		return failed("make environment with %s: %w", base.Path, err).WithHint("%s", diagnose(err, base))
+		return failed("run the new environment: %w", err)
 	}
-	args := []string{"pip", "sync", "--quiet", "--python", filepath.Join(dir, "bin", "python"), "--compile-bytecode", "--only-binary", ":all:"}
-	if opts.Hashes {
-		args = append(args, "--require-hashes")
+	for _, folder := range i.Site {
+		inside, err := filepath.Rel(made, folder)
+		if err != nil || strings.HasPrefix(inside, "..") {
+			continue
+		}
+		m.Site = append(m.Site, inside)
 	}
-	if opts.Offline {
-		args = append(args, "--offline")
-	}
-	err = opts.step("install packages", fmt.Sprintf("%d packages", countPackages(requirements)), func() error {
-		_, err := run(ctx, env, uv, append(args, lockFile)...)
-		return err
-	})
-	if err != nil {
-		return failed("install packages: %w", err).WithHint("%s", diagnose(err, base))
-	}
+	m.Versions, m.State = installed(m.folders(made))
 	return nil
 }
 
-// requirementLine begins a package in a lock.
-var requirementLine = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\s*==`)
-
-func countPackages(requirements []byte) int {
-	n := 0
-	for lines := bufio.NewScanner(bytes.NewReader(requirements)); lines.Scan(); {
-		if requirementLine.Match(lines.Bytes()) {
-			n++
-		}
+func (m *manifest) folders(place string) []string {
+	out := make([]string, len(m.Site))
+	for n, folder := range m.Site {
+		out[n] = filepath.Join(place, folder)
 	}
-	return n
+	return out
 }
 
-// probe imports modules, each in the way that workers will.
-func probe(ctx context.Context, path string, modules []string) error {
-	for _, module := range modules {
-		if _, err := run(ctx, []string{"LITELLM_LOCAL_MODEL_COST_MAP=true"}, path, "-I", "-c", "import "+module); err != nil {
-			return failed("import %s with %s: %w", module, path, err).
-				WithHint("the requirements must have the package %s", packagesOf[module])
-		}
+func (m *manifest) write(place string) error {
+	raw, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-func lacking(m *manifest, modules []string) []string {
-	have := make(map[string]bool)
-	for _, name := range m.Modules {
-		have[name] = true
-	}
-	var missing []string
-	for _, name := range modules {
-		if !have[name] {
-			missing = append(missing, name)
-		}
-	}
-	return missing
-}
-
-// diagnose says what to do about a failed installation.
-func diagnose(err error, base *interpreter) string {
-	text := strings.ToLower(err.Error())
-	switch {
-	case strings.Contains(text, "hash mismatch"), strings.Contains(text, "hashes are required"), strings.Contains(text, "hash"):
-		return "the package is not the one that was locked: make the lock anew from a source that you trust (uv pip compile --generate-hashes), or set python.hashes = false"
-	case strings.Contains(text, "no space left"):
-		return "the disk is full"
-	case strings.Contains(text, "--offline"), strings.Contains(text, "network was disabled"):
-		return "python.offline = true allows only packages that uv has in its cache: install once with the network"
-	case strings.Contains(text, "dns"), strings.Contains(text, "connect"), strings.Contains(text, "timed out"), strings.Contains(text, "timeout"):
-		return "the package index cannot be reached: check the network and proxy settings"
-	case strings.Contains(text, "no wheels"), strings.Contains(text, "only-binary"), strings.Contains(text, "no usable wheels"):
-		return "a package has no wheel for Python " + base.Version + " on " + base.Platform + ": use another Python, or another version of the package"
-	case strings.Contains(text, "permission denied"):
-		return "this user cannot write there"
-	}
-	return "run it by hand to see more: uv pip install -r requirements.lock"
+	return renameio.WriteFile(filepath.Join(place, manifestName), raw, 0o644)
 }

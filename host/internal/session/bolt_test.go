@@ -459,9 +459,9 @@ func TestDamagedFile(t *testing.T) {
 	}
 	whole = bytes.TrimRight(whole, "\x00")
 	whole = append(whole, make([]byte, -len(whole)&4095)...) // Only the pages in use.
-	step := 97
+	step := 499
 	if testing.Short() {
-		step = 997
+		step = 4999
 	}
 	refused, failed := 0, 0
 	for at := 0; at < len(whole); at += step {
@@ -508,4 +508,62 @@ func readDamaged(t *testing.T, path string, want map[string]string) (failed int,
 		}
 	}
 	return failed, nil
+}
+
+func TestCheckBolt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "dspex.db")
+	s := newSessions(t, openTestBolt(t, path), Options{})
+	mustPut(t, s, "bad", `{"text":"data of bad"}`)
+	wantError(t, "CheckBolt of a store in use", CheckBolt(path), errStoreFailed)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckBolt(path); err != nil {
+		t.Errorf("CheckBolt of a whole store = %v", err)
+	}
+	damage(t, path, "data of bad")
+	err := CheckBolt(path)
+	wantError(t, "CheckBolt of a damaged store", err, errStoreFailed)
+	if err != nil && !strings.Contains(err.Error(), `"bad"`) {
+		t.Errorf("error = %v, want one with the key", err)
+	}
+	wantError(t, "CheckBolt of nothing", CheckBolt(path+"x"), errStoreFailed)
+}
+
+// A program that is lost is not one that never was.
+func TestLostProgram(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSessions(t, store, Options{})
+		ctx := t.Context()
+		for _, owner := range []string{"", "s"} {
+			for _, name := range []string{"kept", "lost"} {
+				if _, _, err := s.PutProgram(ctx, owner, name, testSpec(t, "q -> a"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		update(t, store, func(w Writer) error { w.Delete(programTable, programKey("s", "lost")); return nil })
+		_, err := s.GetProgram(ctx, "s", "lost")
+		wantError(t, "GetProgram", err, errStoreFailed)
+		_, err = s.FindProgram(ctx, "s", "lost")
+		wantError(t, "FindProgram, which must not take the global one", err, errStoreFailed)
+		if p, err := s.FindProgram(ctx, "s", "kept"); err != nil || p.Session != "s" {
+			t.Errorf("FindProgram of another = %+v, %v", p, err)
+		}
+		if p, err := s.FindProgram(ctx, "", "lost"); err != nil || p.Session != "" {
+			t.Errorf("FindProgram of the global one = %+v, %v", p, err)
+		}
+		if err := s.DeleteProgram(ctx, "s", "lost", nil); err != nil {
+			t.Errorf("DeleteProgram = %v", err)
+		}
+		if p, err := s.FindProgram(ctx, "s", "lost"); err != nil || p.Session != "" {
+			t.Errorf("FindProgram after that = %+v, %v, want the global one", p, err)
+		}
+		wantError(t, "second DeleteProgram", s.DeleteProgram(ctx, "s", "lost", nil), shared.ErrProgramNotFound)
+		if got := s.Stats(); got.Programs != 1 || got.GlobalPrograms != 2 {
+			t.Errorf("Stats = %+v, want 1 program and 2 global ones", got)
+		}
+	})
 }

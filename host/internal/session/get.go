@@ -28,7 +28,7 @@ func (s *Sessions) Get(ctx context.Context, id string) (shared.Session, error) {
 	}
 	var out shared.Session
 	err := s.store.View(func(r Reader) error {
-		h, ok, err := s.find(r, id, false)
+		h, ok, err := s.find(r, id, nil)
 		if err != nil {
 			return err
 		}

@@ -73,9 +73,10 @@ func (s *Sessions) addDamaged(id string, now int64) *entry {
 	return e
 }
 
-// find returns the head of a session that lives. Extend restarts its lifetime,
-// so that it does not expire while a change of it is on its way to the disk.
-func (s *Sessions) find(r Reader, id string, extend bool) (h head, ok bool, err error) {
+// find returns the head of a session that lives. If admit is given and has no
+// objection the session's lifetime restarts at once, so that it does not expire
+// while a change of it is on its way to the disk.
+func (s *Sessions) find(r Reader, id string, admit func(head) error) (h head, ok bool, err error) {
 	raw, err := r.Get(headTable, id)
 	if err == nil && raw != nil {
 		h, err = decodeHead(id, raw)
@@ -96,16 +97,28 @@ func (s *Sessions) find(r Reader, id string, extend bool) (h head, ok bool, err 
 			WithHint("delete the session to use its ID again")
 	case raw == nil:
 		return head{}, false, nil
-	case e == nil || e.incarnation != h.incarnation:
-		// Created by an update whose commit is under way.
-		return h, true, nil
-	case !lives:
+	case e != nil && e.incarnation == h.incarnation && !lives:
 		return head{}, false, nil
+	case admit == nil:
+		return h, true, nil
 	}
-	if extend && s.index.slide(e, now) {
+	if err := admit(h); err != nil {
+		return head{}, false, err
+	}
+	// If the entry is not that of the head, the session was created by an update
+	// whose commit is under way.
+	if e != nil && e.incarnation == h.incarnation && s.index.slide(e, now) {
 		s.signal()
 	}
 	return h, true, nil
+}
+
+// slides is the admit of a use: nil if a use does not restart the lifetime.
+func (s *Sessions) slides() func(head) error {
+	if !s.opts.Sliding {
+		return nil
+	}
+	return func(head) error { return nil }
 }
 
 // changeIndex runs change under the lock after the commit of w, with the entry

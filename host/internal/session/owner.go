@@ -32,8 +32,7 @@ func (s *Sessions) owner(w Writer, out *written, session string) (owner, error) 
 	return o, err
 }
 
-// ownerOf returns the owner of programs, which must exist. For a Writer it is a use
-// of the session.
+// ownerOf returns the owner of programs, which must exist. That is a use of it.
 func (s *Sessions) ownerOf(r Reader, session string) (owner, error) {
 	if session == "" {
 		raw, err := r.Get(stateTable, globalsKey)
@@ -43,18 +42,17 @@ func (s *Sessions) ownerOf(r Reader, session string) (owner, error) {
 		n, _ := binary.Uvarint(raw)
 		return owner{head: head{programs: n}}, nil
 	}
-	w, writes := r.(Writer)
-	h, ok, err := s.find(r, session, writes && s.opts.Sliding)
+	h, ok, err := s.find(r, session, s.slides())
 	if err != nil {
 		return owner{}, err
 	}
 	if !ok {
 		return owner{}, sessionNotFound(session)
 	}
-	if !writes {
-		return owner{head: h}, nil
+	if _, writes := r.(Writer); !writes {
+		return owner{head: h}, nil // Only who writes needs the size.
 	}
-	data, err := s.data(w, session, h)
+	data, err := s.data(r, session, h)
 	return owner{h, len(data)}, err
 }
 

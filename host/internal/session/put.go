@@ -43,14 +43,15 @@ func (s *Sessions) Put(ctx context.Context, req shared.PutSessionRequest) (_ sha
 	}
 	data := bytes.Clone(req.Data)
 	out, err := s.write(ctx, func(w Writer, out *written) error {
-		h, ok, err := s.find(w, req.ID, true)
+		check := func(h head) error { return checkRevision("session "+quote(req.ID), h.revision, req.IfRevision) }
+		h, ok, err := s.find(w, req.ID, check)
 		if err != nil {
 			return err
 		}
-		if err := checkRevision("session "+quote(req.ID), h.revision, req.IfRevision); err != nil {
-			return err
-		}
 		if !ok {
+			if err := check(head{}); err != nil {
+				return err
+			}
 			_, err := s.create(w, out, req.ID, ttl, data)
 			return err
 		}
@@ -73,7 +74,7 @@ func (s *Sessions) Ensure(ctx context.Context, id string) (created bool, _ error
 		return false, nil
 	}
 	out, err := s.write(ctx, func(w Writer, out *written) error {
-		_, ok, err := s.find(w, id, s.opts.Sliding)
+		_, ok, err := s.find(w, id, s.slides())
 		if ok || err != nil {
 			return err
 		}
@@ -110,15 +111,14 @@ func (s *Sessions) Patch(ctx context.Context, req shared.PatchSessionRequest) (s
 		return session, err
 	}
 	out, err := s.write(ctx, func(w Writer, out *written) error {
-		h, ok, err := s.find(w, req.ID, true)
+		h, ok, err := s.find(w, req.ID, func(h head) error {
+			return checkRevision("session "+quote(req.ID), h.revision, req.IfRevision)
+		})
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return sessionNotFound(req.ID)
-		}
-		if err := checkRevision("session "+quote(req.ID), h.revision, req.IfRevision); err != nil {
-			return err
 		}
 		data, err := s.data(w, req.ID, h)
 		if err != nil {
@@ -146,7 +146,7 @@ func (s *Sessions) Delete(ctx context.Context, id string, ifRevision *uint64) er
 		return err
 	}
 	_, err := s.write(ctx, func(w Writer, out *written) error {
-		h, ok, err := s.find(w, id, false)
+		h, ok, err := s.find(w, id, nil)
 		damaged := err != nil && ifRevision == nil
 		switch {
 		case err != nil && !damaged:
