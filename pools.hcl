@@ -107,6 +107,7 @@ pool "qa" {
   # queue_timeout       = "5s"  # longest wait for a slot
   # execution_timeout   = "30s" # of a call that asks for none, its wait included
   # cancel_grace        = "2s"  # to end a cancelled call; then the worker is replaced
+  # launch              = "fork" # from a fork server that has imported everything once; or "exec"
   # module              = ""    # a Python module with your own commands, such as "acme.workers.qa"
   # command             = []    # a go-plugin program in any language, in place of Python
   # env                 = {}    # set in the workers' environment

@@ -348,6 +348,7 @@ func (h *Host) loadPrograms(ctx context.Context) error {
 }
 
 func (h *Host) startPool(p *Pool, env *pyenv.Environment) {
+	p.forker = h.newForker(p, env)
 	slots := p.cfg.Worker.Concurrency
 	for i := range p.cfg.Size {
 		id := fmt.Sprintf("%s-%d", p.cfg.Name, i+1)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/dspex/dspex/host/config"
+	"github.com/dspex/dspex/host/internal/proc"
 	"github.com/dspex/dspex/host/internal/sched"
 	"github.com/dspex/dspex/host/internal/worker"
 	"github.com/dspex/dspex/shared"
@@ -37,6 +38,7 @@ type Pool struct {
 	log  hclog.Logger
 
 	workers []*worker.Worker // immutable after start
+	forker  *proc.Forker     // immutable after start; nil if workers are not forked
 	starts  *semaphore.Weighted
 
 	mu       sync.Mutex
@@ -305,5 +307,8 @@ func (p *Pool) close(ctx context.Context) {
 		wg.Go(w.Stop)
 	}
 	wg.Wait()
+	if p.forker != nil {
+		p.forker.Close()
+	}
 	p.host.events.publish(shared.Event{Time: time.Now(), Kind: shared.PoolStopped, Pool: p.cfg.Name})
 }

@@ -223,7 +223,8 @@ func TestExecutionTimeout(t *testing.T) {
 	t.Parallel()
 	f := setup(t, "ok")
 	_, err := f.pool.Execute(t.Context(), "block", nil, WithTimeout(30*time.Millisecond))
-	if reason(err) != shared.ExecutionTimeout || mayHaveRun(err) != shared.RunMaybe {
+	// The worker may have said so itself, at the same moment.
+	if reason(err) != shared.ExecutionTimeout || mayHaveRun(err) == shared.RunNo {
 		t.Errorf("error = %v, want EXECUTION_TIMEOUT that may have run", err)
 	}
 	// The worker cancelled it: its slot comes back, and the process is the same.

@@ -87,7 +87,7 @@ func (h *Host) workerOptions(p *Pool, id string, slots int, env *pyenv.Environme
 		Pool:           c.Name,
 		Spec:           proc.Spec{Argv: c.Command, Env: h.workerEnv(c), Dir: c.Cwd},
 		SocketDir:      h.socketDir(),
-		Launcher:       worker.Exec{},
+		Launcher:       proc.Exec{},
 		StartupTimeout: c.StartupTimeout,
 		MaxMessage:     int(c.Worker.MaxMessage),
 		Slots:          slots,
@@ -104,9 +104,29 @@ func (h *Host) workerOptions(p *Pool, id string, slots int, env *pyenv.Environme
 	if env != nil {
 		opts.Spec.Argv = env.Args
 		opts.Spec.Env = append(opts.Spec.Env, h.pythonEnv(c, env)...)
+		if p.forker != nil {
+			opts.Launcher = p.forker
+		}
 		opts.LanguageModels, opts.DefaultLanguageModel = h.languageModels(c)
 	}
 	return opts
+}
+
+// newForker returns the launcher of a pool whose workers are forked, or nil. The
+// fork server is a program like the workers, with the same imports.
+func (h *Host) newForker(p *Pool, env *pyenv.Environment) *proc.Forker {
+	if env == nil || p.cfg.Launch != "fork" {
+		return nil
+	}
+	cookie := shared.Handshake()
+	spec := proc.Spec{
+		Name: p.cfg.Name + "-fork-server",
+		Argv: append(env.Args[:len(env.Args):len(env.Args)], "--fork-server"),
+		Env:  append(append(h.workerEnv(p.cfg), h.pythonEnv(p.cfg, env)...), cookie.MagicCookieKey+"="+cookie.MagicCookieValue),
+		Dir:  p.cfg.Cwd,
+		Log:  p.log.Named("fork-server"),
+	}
+	return proc.NewForker(spec, p.cfg.StartupTimeout, p.log)
 }
 
 // workerEnv is the environment of every worker: what the pool lets through, what

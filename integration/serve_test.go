@@ -253,8 +253,8 @@ func TestCallOverItsTimeIsCancelled(t *testing.T) {
 	started := time.Now()
 	e := s.fails(504, "EXECUTION_TIMEOUT", http.MethodPost, "/v1/pools/qa/call",
 		map[string]any{"command": "wait", "args": map[string]any{"marker": marker}, "timeout": "200ms"})
-	if e["may_have_run"] != "maybe" {
-		t.Errorf("may_have_run = %v, want maybe", e["may_have_run"])
+	if e["may_have_run"] == "no" {
+		t.Errorf("may_have_run = %v, want maybe or yes", e["may_have_run"])
 	}
 	if took := time.Since(started); took > patience/2 {
 		t.Errorf("the call took %s", took)

@@ -117,7 +117,7 @@ func TestBodyLimit(t *testing.T) {
 // before any of it is sent.
 func TestAnnouncedLengthIsEnough(t *testing.T) {
 	t.Parallel()
-	x := start(t, newFake(), Options{})
+	x := start(t, newFake(), Options{BodyTimeout: time.Hour})
 	conn := dial(t, x)
 	fmt.Fprintf(conn, "POST /v1/pools/qa/call HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", 1<<30)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -127,6 +127,8 @@ type Pool struct {
 	// CancelGrace is how long a worker may take to end a cancelled call before it
 	// is replaced. Defaults to 2s.
 	CancelGrace time.Duration
+	// Launch is fork or exec: how Python workers are started. Defaults to fork.
+	Launch string
 	// Module of Python with the pool's own commands. Defaults to none.
 	Module string
 	// Command is a plugin's program and arguments, in place of Python. Defaults to

@@ -32,7 +32,7 @@ func DefaultPool(name string) Pool {
 	return Pool{
 		Name: name, Enabled: true, Size: 2 * cpus(), MinReady: 1,
 		StartupTimeout: 30 * time.Second, StartupConcurrency: cpus(), QueueTimeout: 5 * time.Second,
-		ExecutionTimeout: 30 * time.Second, CancelGrace: 2 * time.Second,
+		ExecutionTimeout: 30 * time.Second, CancelGrace: 2 * time.Second, Launch: "fork",
 		InheritEnv: []string{
 			"PATH", "LANG", "LC_ALL", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
 			"http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE",

@@ -132,6 +132,7 @@ var poolAttributes = []Attribute{
 	as("queue_timeout", duration(time.Millisecond), `"5s"`, live, "longest wait for a slot", func(p *Pool) *time.Duration { return &p.QueueTimeout }),
 	as("execution_timeout", duration(time.Millisecond), `"30s"`, live, "of a call that asks for none, its wait included", func(p *Pool) *time.Duration { return &p.ExecutionTimeout }),
 	as("cancel_grace", duration(time.Millisecond), `"2s"`, live, "for a worker to end a cancelled call before it is replaced", func(p *Pool) *time.Duration { return &p.CancelGrace }),
+	as("launch", oneOf("fork", "exec"), `"fork"`, newWorker, "fork: from a fork server that has imported everything once; exec: each worker by itself", func(p *Pool) *string { return &p.Launch }),
 	as("module", text(), `""`, newWorker, "Python module with the pool's own commands", func(p *Pool) *string { return &p.Module }),
 	as("command", texts(), "[]", newWorker, "a go-plugin program and its arguments, in place of Python", func(p *Pool) *[]string { return &p.Command }),
 	as("lm", text(), `""`, newWorker, "an lm block, for the pool's programs", func(p *Pool) *string { return &p.LM }),
@@ -198,10 +199,10 @@ var later = map[string][]string{
 	"session":  {"degraded"},
 	"lm":       {"requests_per_minute", "tokens_per_minute"},
 	"pool": {
-		"plugin", "affinity", "autoscale", "breaker", "retry", "hedge", "rate_limit", "resources", "stream", "logs", "update", "launch",
+		"plugin", "affinity", "autoscale", "breaker", "retry", "hedge", "rate_limit", "resources", "stream", "logs", "update",
 	},
 	"defaults": {
-		"plugin", "affinity", "autoscale", "breaker", "retry", "hedge", "rate_limit", "resources", "stream", "logs", "update", "launch",
+		"plugin", "affinity", "autoscale", "breaker", "retry", "hedge", "rate_limit", "resources", "stream", "logs", "update",
 	},
 	"python":    {"packages", "index_url", "find_links", "isolated", "flags", "gc_freeze"},
 	"worker":    {"protocol_version"},

@@ -20,12 +20,18 @@ def main() -> None:
     if os.environ.get(COOKIE[0]) != COOKIE[1]:
         sys.stderr.write("This is a worker of dspex: `dspex serve` starts it. It does nothing by itself.\n")
         raise SystemExit(1)
-    _fd.claim()
+    if sys.argv[1:] != ["--fork-server"]:  # each of its workers has a stdout of its own
+        _fd.claim()
 
     from dspex import _log
 
     _log.configure()
     app = prepare()
+    if sys.argv[1:] == ["--fork-server"]:
+        from dspex import _zygote
+
+        _zygote.run(app)
+        return
 
     from dspex import _server
 

@@ -35,7 +35,7 @@ class _Running:
     credit: int = WINDOW
     more: asyncio.Event | None = None
     seq: int = 0
-    reason: str = "the caller has left"
+    expired: bool = False
 
 
 class Attachment:
@@ -85,8 +85,7 @@ class Attachment:
             if running is None:
                 self._parts.pop(cancel.call_id, None)
             elif running.task is not None:
-                if cancel.reason == pb.CANCEL_REASON_DEADLINE:
-                    running.reason = "its time was over"
+                running.expired = running.expired or cancel.reason == pb.CANCEL_REASON_DEADLINE
                 running.task.cancel()
         for credit in batch.credits:
             running = self._running.get(credit.call_id)
@@ -115,7 +114,7 @@ class Attachment:
             running.timer = self._loop.call_later(call.remaining_ms / 1000, self._expire, running)
 
     def _expire(self, running: _Running) -> None:
-        running.reason = "its time was over"
+        running.expired = True
         if running.task is not None:
             running.task.cancel()
 
@@ -168,9 +167,12 @@ class Attachment:
             result = await command.call(self._context(call), _json.loads(args), send if call.stream else None)
             payload = self._encode(result)
         except asyncio.CancelledError:
-            self._out.failure(
-                call.id, reason="CANCELLED", message=f"command {command.name!r} was cancelled: {running.reason}"
-            )
+            if running.expired:
+                self._out.failure(
+                    call.id, reason="EXECUTION_TIMEOUT", message=f"command {command.name!r} ran out of time"
+                )
+            else:
+                self._out.failure(call.id, reason="CANCELLED", message=f"command {command.name!r} was cancelled")
         except BaseException as e:  # noqa: BLE001 - a command must not end its worker
             self._fail(call.id, e)
         else:

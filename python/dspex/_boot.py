@@ -11,11 +11,7 @@ import sys
 
 sys.path[:0] = [p for p in os.environ.pop("DSPEX_PYTHONPATH", "").split(os.pathsep) if p]
 
-from dspex import _fd  # noqa: E402
-
-_fd.claim()
-
-from dspex.__main__ import main  # noqa: E402
+from dspex.__main__ import main  # noqa: E402 - it imports nothing before it has moved stdout away
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,9 @@ whatever prints goes to stderr, at import time and later.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 
 _handshake = -1
 
@@ -17,6 +19,9 @@ def claim() -> None:
     if _handshake < 0:
         _handshake = os.dup(1)
         os.dup2(2, 1)
+        # A line that is printed is seen at once, and not lost with the process.
+        with contextlib.suppress(AttributeError, ValueError):
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def write_handshake(line: str) -> None:

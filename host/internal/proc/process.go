@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,14 +31,39 @@ type Spec struct {
 	Env []string
 	// Dir is the working directory. Empty is the host's.
 	Dir string
+	// Extra files become descriptors 3 and up, where the program is started by
+	// itself.
+	Extra []*os.File
 	// Log receives what the process writes to stdout and stderr.
 	Log hclog.Logger
+}
+
+// Launcher obtains running processes in one of several ways.
+type Launcher interface {
+	// launch starts the program with the given stdout and stderr, which the caller
+	// closes. How names the way, such as "exec".
+	launch(ctx context.Context, spec Spec, stdout, stderr *os.File) (_ child, how string, _ error)
+}
+
+// child is a process that was started: what differs with the way of starting.
+type child interface {
+	pid() int
+	// awaitExit blocks until the process has ended.
+	awaitExit()
+	// killGroup ends what is left of its group, when it has ended and has not been
+	// reaped.
+	killGroup()
+	// signal signals the group. The process has not been reaped.
+	signal(sig syscall.Signal) error
+	// reap returns how the process ended.
+	reap() error
 }
 
 // Process is one started program. It implements go-plugin's runner.Runner. All
 // methods may be called concurrently.
 type Process struct {
-	spec Spec // immutable after Prepare
+	launcher Launcher
+	spec     Spec // immutable after Prepare
 	// socketDir is the only folder in which the handshake may name a socket;
 	// immutable after Prepare.
 	socketDir string
@@ -48,10 +72,11 @@ type Process struct {
 	stderr    *blockingReader
 
 	mu      sync.Mutex
-	cmd     *exec.Cmd // guarded by mu; nil before Start
-	reaped  bool      // guarded by mu; after it no signal may be sent
-	started bool      // guarded by mu
-	killed  bool      // guarded by mu; Kill was called while it ran
+	child   child  // guarded by mu; nil before Start has succeeded
+	how     string // guarded by mu; the way in which it was started
+	reaped  bool   // guarded by mu; after it no signal may be sent
+	started bool   // guarded by mu
+	killed  bool   // guarded by mu; Kill was called while it ran
 
 	exited chan struct{} // closed when the process has ended and was reaped
 	status error         // immutable after exited
@@ -60,15 +85,16 @@ type Process struct {
 
 var _ runner.Runner = (*Process)(nil)
 
-// New returns a process that is not started yet.
-func New(spec Spec) *Process {
+// New returns a process that is not started yet, and will be by the launcher.
+func New(spec Spec, launcher Launcher) *Process {
 	if spec.Log == nil {
 		spec.Log = hclog.NewNullLogger()
 	}
 	p := &Process{
-		spec:   spec,
-		tail:   newTail(),
-		exited: make(chan struct{}),
+		launcher: launcher,
+		spec:     spec,
+		tail:     newTail(),
+		exited:   make(chan struct{}),
 	}
 	p.handshake = newHandshakeReader(p.exited)
 	p.stderr = &blockingReader{done: p.exited}
@@ -84,55 +110,71 @@ func (p *Process) Prepare(env []string, socketDir string) {
 
 // Start starts the program in a session and process group of its own, with
 // /dev/null as stdin. The process's life is not tied to ctx.
-func (p *Process) Start(context.Context) error {
+func (p *Process) Start(ctx context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.started {
+		p.mu.Unlock()
 		return errors.New("start process: it was started or killed before")
 	}
 	p.started = true
+	p.mu.Unlock()
 
-	outR, outW, err := os.Pipe()
+	outR, errR, started, how, err := p.begin(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
 		p.abandon(err)
 		return fmt.Errorf("start process: %w", err)
 	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		_ = outR.Close()
-		_ = outW.Close()
-		p.abandon(err)
-		return fmt.Errorf("start process: %w", err)
+	p.child, p.how = started, how
+	if p.killed {
+		// Killed while it was being started.
+		_ = started.signal(syscall.SIGKILL)
 	}
-	cmd := exec.Command(p.spec.Argv[0], p.spec.Argv[1:]...)
-	cmd.Env, cmd.Dir = p.spec.Env, p.spec.Dir
-	cmd.Stdout, cmd.Stderr = outW, errW
-	cmd.SysProcAttr = sysProcAttr()
-	err = cmd.Start()
-	_ = outW.Close()
-	_ = errW.Close()
-	if err != nil {
-		_ = outR.Close()
-		_ = errR.Close()
-		p.abandon(err)
-		return fmt.Errorf("start process: %w", err)
-	}
-	p.cmd = cmd
 	p.drain.Add(2)
 	go p.readStdout(outR)
 	go p.readStderr(errR)
-	go p.wait(outR, errR)
+	go p.wait(started, outR, errR)
 	return nil
+}
+
+// begin makes the pipes and starts the program.
+func (p *Process) begin(ctx context.Context) (outR, errR *os.File, _ child, how string, err error) {
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, "", err
+	}
+	defer outW.Close()
+	errR, errW, err := os.Pipe()
+	if err != nil {
+		_ = outR.Close()
+		return nil, nil, nil, "", err
+	}
+	defer errW.Close()
+	started, how, err := p.launcher.launch(ctx, p.spec, outW, errW)
+	if err != nil {
+		_ = outR.Close()
+		_ = errR.Close()
+		return nil, nil, nil, "", err
+	}
+	return outR, errR, started, how, nil
 }
 
 // PID of the process; 0 before Start.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil {
+	if p.child == nil {
 		return 0
 	}
-	return p.cmd.Process.Pid
+	return p.child.pid()
+}
+
+// Launch names the way in which the process was started; empty before Start.
+func (p *Process) Launch() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.how
 }
 
 // Exited is closed when the process has ended and its output has been read.
@@ -164,10 +206,10 @@ func (p *Process) Killed() bool {
 func (p *Process) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cmd == nil || p.reaped {
+	if p.child == nil || p.reaped {
 		return os.ErrProcessDone
 	}
-	return signalGroup(p.cmd.Process.Pid, sig)
+	return p.child.signal(sig)
 }
 
 // Tail is the last part of what the process wrote to stderr, at most 16 KiB.
@@ -291,13 +333,13 @@ func (p *Process) readStderr(r io.ReadCloser) {
 // wait sees the end of the process, ends what is left of its group while the
 // process is still a zombie (so that its number cannot be another's), reaps it,
 // and closes the pipes.
-func (p *Process) wait(pipes ...io.Closer) {
-	waitExit(p.cmd.Process.Pid)
+func (p *Process) wait(c child, pipes ...io.Closer) {
+	c.awaitExit()
 	p.mu.Lock()
-	_ = signalGroup(p.cmd.Process.Pid, syscall.SIGKILL)
-	err := p.cmd.Wait()
+	c.killGroup()
 	p.reaped = true
 	p.mu.Unlock()
+	err := c.reap()
 
 	read := make(chan struct{})
 	go func() { p.drain.Wait(); close(read) }()

@@ -19,7 +19,7 @@ import (
 // start runs a shell script as a process.
 func start(t *testing.T, script string, log hclog.Logger) *Process {
 	t.Helper()
-	p := New(Spec{Name: "w", Argv: []string{"/bin/sh", "-c", script}, Env: os.Environ(), Log: log})
+	p := New(Spec{Name: "w", Argv: []string{"/bin/sh", "-c", script}, Env: os.Environ(), Log: log}, Exec{})
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestKillEndsAStoppedProcess(t *testing.T) {
 
 func TestKillBeforeStart(t *testing.T) {
 	t.Parallel()
-	p := New(Spec{Name: "w", Argv: []string{"/bin/true"}})
+	p := New(Spec{Name: "w", Argv: []string{"/bin/true"}}, Exec{})
 	if err := p.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestKillBeforeStart(t *testing.T) {
 
 func TestStartFailure(t *testing.T) {
 	t.Parallel()
-	p := New(Spec{Name: "w", Argv: []string{"/does/not/exist"}})
+	p := New(Spec{Name: "w", Argv: []string{"/does/not/exist"}}, Exec{})
 	if err := p.Start(t.Context()); err == nil {
 		t.Fatal("Start() = nil, want an error")
 	}

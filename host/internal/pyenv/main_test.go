@@ -128,7 +128,8 @@ func newBench(t *testing.T) *bench {
 	if err := os.Mkdir(b.wheels, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.env = append(os.Environ(), "DSPEX_UV="+uv, "UV_NO_INDEX=1", "UV_FIND_LINKS="+b.wheels)
+	// Clipped: tests that run at once append to it.
+	b.env = slices.Clip(append(os.Environ(), "DSPEX_UV="+uv, "UV_NO_INDEX=1", "UV_FIND_LINKS="+b.wheels))
 	return b
 }
 
@@ -149,10 +150,10 @@ func scratch(t *testing.T) string {
 
 // without returns the bench's environment without some variables.
 func (b *bench) without(names ...string) []string {
-	return slices.DeleteFunc(slices.Clone(b.env), func(kv string) bool {
+	return slices.Clip(slices.DeleteFunc(slices.Clone(b.env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(names, name)
-	})
+	}))
 }
 
 // options for an environment with the package of a lock.

@@ -459,7 +459,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 	whole = bytes.TrimRight(whole, "\x00")
 	whole = append(whole, make([]byte, -len(whole)&4095)...) // Only the pages in use.
-	step := 499
+	step := 31
 	if testing.Short() {
 		step = 4999
 	}
@@ -564,6 +564,57 @@ func TestLostProgram(t *testing.T) {
 		wantError(t, "second DeleteProgram", s.DeleteProgram(ctx, "s", "lost", nil), shared.ErrProgramNotFound)
 		if got := s.Stats(); got.Programs != 1 || got.GlobalPrograms != 2 {
 			t.Errorf("Stats = %+v, want 1 program and 2 global ones", got)
+		}
+	})
+}
+
+// A deadline on its way to the store must not overtake the shorter TTL that a write
+// in the same commit sets.
+func TestDeadlineDoesNotOvertakeShorterTTL(t *testing.T) {
+	t.Parallel()
+	store := openTestBolt(t, filepath.Join(t.TempDir(), "dspex.db"))
+	s := newSessions(t, store, Options{DefaultTTL: time.Hour, CleanupInterval: time.Hour})
+	mustPut(t, s, "s", "{}")
+	s.mu.Lock()
+	e := s.index.entries["s"]
+	e.deadline += int64(time.Hour) // As after many uses.
+	s.index.slide(e, s.clock.now())
+	s.mu.Unlock()
+
+	entered, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		update(t, store, func(Writer) error { close(entered); <-release; return nil })
+	})
+	<-entered
+	wg.Go(func() { putTTL(t, s, "s", time.Minute) })
+	for len(store.requests) < 1 {
+		time.Sleep(0)
+	}
+	wg.Go(func() { s.storeDeadlines(t.Context()) })
+	for len(store.requests) < 2 {
+		time.Sleep(0)
+	}
+	close(release)
+	wg.Wait()
+	h, err := decodeHead("s", []byte(get(t, store, headTable, "s")))
+	if left := time.Duration(h.deadline - s.clock.now()); err != nil || left > time.Minute {
+		t.Errorf("the stored session lives for %v, %v, want a minute at most", left, err)
+	}
+}
+
+func TestDataOfAnotherWrite(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSessions(t, store, Options{})
+		mustPut(t, s, "s", `{"n":1}`)
+		old := get(t, store, dataTable, "s")
+		mustPut(t, s, "s", `{"n":2}`)
+		put(t, store, dataTable, "s", old)
+		_, err := s.Get(t.Context(), "s")
+		wantError(t, "Get", err, errStoreFailed)
+		if err := s.Delete(t.Context(), "s", nil); err != nil {
+			t.Errorf("Delete = %v", err)
 		}
 	})
 }

@@ -31,39 +31,6 @@ const (
 	windowSize = 4 << 20
 )
 
-// Runner is the operating system's side of a worker process.
-type Runner interface {
-	runner.Runner
-	// Prepare is called once, before Start: it adds to the environment and names
-	// the only folder in which the handshake may name a socket.
-	Prepare(env []string, socketDir string)
-	PID() int
-	Exited() <-chan struct{}
-	Status() string
-	// Killed reports whether the host ended it, rather than itself.
-	Killed() bool
-	Signal(syscall.Signal) error
-	Tail() string
-}
-
-// Launcher makes worker processes: the seam between what runs and how it is
-// started.
-type Launcher interface {
-	// Name of the way of starting, such as "exec".
-	Name() string
-	// Runner returns a process that is not started.
-	Runner(spec proc.Spec) Runner
-}
-
-// Exec launches each worker as a program of its own.
-type Exec struct{}
-
-// Name returns "exec".
-func (Exec) Name() string { return "exec" }
-
-// Runner returns a process that is not started.
-func (Exec) Runner(spec proc.Spec) Runner { return proc.New(spec) }
-
 // Process is one generation of a worker: a process that has answered a call, and
 // the stream on which calls run.
 type Process struct {
@@ -76,13 +43,14 @@ type Process struct {
 	// StartedAt is when its start began, StartTime how long it took.
 	StartedAt time.Time
 	StartTime time.Duration
-	Launch    string
+	// Launch names the way in which it was started.
+	Launch string
 	// Calls and Errors count the answers.
 	Calls, Errors atomic.Int64
 
 	// Stream is what calls run on.
 	*Stream
-	runner Runner
+	runner *proc.Process
 	client *goplugin.Client
 	conn   *grpc.ClientConn
 }
@@ -93,7 +61,7 @@ func launch(ctx context.Context, o *Options, generation uint64) (_ *Process, err
 	started := time.Now()
 	spec := o.Spec
 	spec.Name, spec.Log = o.ID, o.Log
-	run := o.Launcher.Runner(spec)
+	run := proc.New(spec, o.Launcher)
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  shared.Handshake(),
 		VersionedPlugins: shared.VersionedPlugins(),
@@ -154,7 +122,7 @@ func launch(ctx context.Context, o *Options, generation uint64) (_ *Process, err
 		Worker:     o.ID,
 		Generation: generation,
 		StartedAt:  started,
-		Launch:     o.Launcher.Name(),
+		Launch:     run.Launch(),
 		runner:     run,
 		client:     client,
 	}

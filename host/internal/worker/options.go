@@ -20,7 +20,8 @@ type Options struct {
 	Spec proc.Spec
 	// SocketDir is the folder, of mode 0700, below which sockets are made.
 	SocketDir string
-	Launcher  Launcher
+	// Launcher is the seam between what runs and how it is started.
+	Launcher proc.Launcher
 	// StartupTimeout bounds the time from the start of a process to its first
 	// answer.
 	StartupTimeout time.Duration

@@ -116,12 +116,11 @@ func (w *Worker) Status() shared.WorkerStatus {
 		Errors:     w.errors,
 		Restarts:   w.restarts,
 		LastExit:   w.lastExit,
-		Launch:     w.opts.Launcher.Name(),
 	}
 	if p := w.current; p != nil {
 		beat := p.Beat()
 		s.Generation = p.Generation
-		s.PID = p.PID()
+		s.PID, s.Launch = p.PID(), p.Launch
 		s.Calls += p.Calls.Load()
 		s.Errors += p.Errors.Load()
 		s.StartedAt, s.StartTime = p.StartedAt, p.StartTime
