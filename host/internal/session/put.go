@@ -41,7 +41,6 @@ func (s *Sessions) Put(ctx context.Context, req shared.PutSessionRequest) (_ sha
 	if err := s.checkData(req.ID, "data", req.Data); err != nil {
 		return shared.Session{}, false, err
 	}
-	data := bytes.Clone(req.Data)
 	out, err := s.write(ctx, func(w Writer, out *written) error {
 		check := func(h head) error { return checkRevision("session "+quote(req.ID), h.revision, req.IfRevision) }
 		h, ok, err := s.find(w, req.ID, check)
@@ -52,11 +51,11 @@ func (s *Sessions) Put(ctx context.Context, req shared.PutSessionRequest) (_ sha
 			if err := check(head{}); err != nil {
 				return err
 			}
-			_, err := s.create(w, out, req.ID, ttl, data)
+			_, err := s.create(w, out, req.ID, ttl, req.Data)
 			return err
 		}
 		h.ttl = ttl
-		return s.replace(w, out, req.ID, h, data)
+		return s.replace(w, out, req.ID, h, req.Data)
 	})
 	return out.session, out.created, err
 }

@@ -94,7 +94,7 @@ func (h head) encodeData(data json.RawMessage) []byte {
 // decodeData returns the data in a record, or nil if another write made it.
 func (h head) decodeData(raw []byte) json.RawMessage {
 	if len(raw) < writePrefix ||
-		false {
+		binary.LittleEndian.Uint64(raw) != h.incarnation || binary.LittleEndian.Uint64(raw[8:]) != h.revision {
 		return nil
 	}
 	return raw[writePrefix:]
