@@ -21,7 +21,8 @@ variable "lm_api_base" {
 variable "lm_api_key" {
   type      = string
   default   = env("OPENAI_API_KEY", "")
-  sensitive = true # never printed
+  sensitive = true  # never printed
+  nullable  = false # null is no value
 }
 
 variable "workers" {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -59,12 +61,19 @@ func (c *Config) Validate() error {
 // check applies the rules over several blocks.
 func (l *loader) check(c *Config) {
 	if n := len(c.Host.RunDir) + workerSocket; n > maxSocketPath {
-		l.fail("Path too long", "host.run_dir %q is too long: with a worker's socket in it the path has %d bytes, and a socket's may have %d. Set a shorter run_dir, or DSPEX_RUN_DIR.", c.Host.RunDir, n, maxSocketPath)
-	}
-	for _, listener := range c.Listeners {
-		if listener.Kind == "unix" && len(listener.Path) > maxSocketPath {
-			l.fail("Path too long", "The path %q of listener %q has %d bytes; a socket's may have %d.", listener.Path, listener.Name, len(listener.Path), maxSocketPath)
+		diag := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Path too long", Detail: fmt.Sprintf("host.run_dir %q is too long: with a worker's socket in it the path has %d bytes, and a socket's may have %d. Set a shorter run_dir, or DSPEX_RUN_DIR.", c.Host.RunDir, n, maxSocketPath)}
+		if at, ok := l.d.place(&c.Host, "run_dir"); ok {
+			diag.Subject = at.Ptr()
 		}
+		l.d.add(diag)
+	}
+	taken := make(map[string]string)
+	for _, listener := range c.Listeners {
+		at := listener.Path + listener.Address
+		if other := taken[at]; other != "" && !strings.HasSuffix(at, ":0") && at != "" {
+			l.fail("Address taken", "The listeners %q and %q are both at %s.", other, listener.Name, clip(at))
+		}
+		taken[at] = listener.Name
 	}
 	total := 0
 	for _, p := range c.Pools {
@@ -98,6 +107,9 @@ func (l *loader) checkListener(listener *Listener, source *hclsyntax.Block) {
 	case "unix":
 		if at, ok := l.d.place(listener, "path"); ok {
 			listener.Path = resolve(listener.Path, at)
+			if n := len(listener.Path); n > maxSocketPath {
+				l.d.errorf(at, "Path too long", "The path of a socket has at most %d bytes, and this one %d.", maxSocketPath, n)
+			}
 		}
 	default:
 		l.d.errorf(source.LabelRanges[0], "Unknown listener", `A listener is "tcp" or "unix", not %q.`, listener.Kind)
@@ -116,7 +128,7 @@ func checkLoopback(address string) string {
 	if err != nil {
 		return fmt.Sprintf("%q is no address such as \"127.0.0.1:4680\".", clip(address))
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Sprintf("%q is no port.", clip(port))
 	}
 	ip := net.ParseIP(host)
@@ -163,19 +175,13 @@ func (l *loader) checkPool(p *Pool, source *hclsyntax.Block) {
 	if p.Health.Timeout > p.Health.Interval {
 		l.across(&p.Health, "timeout", "interval", fmt.Sprintf("timeout %s is longer than interval %s.", p.Health.Timeout, p.Health.Interval))
 	}
+	own := source.Body
+	if own.Attributes["command"] == nil && own.Attributes["module"] != nil {
+		p.Command = nil // the pool's own module goes before a command of defaults
+	}
 	if len(p.Command) > 0 {
 		at, _ := l.d.place(p, "command")
-		if _, ok := l.d.place(p, "module"); ok {
-			l.across(p, "module", "command", "A pool has either command or module: a command's program brings its own.")
-		}
-		for _, b := range source.Body.Blocks {
-			if b.Type == "python" {
-				l.d.errorf(b.DefRange(), "Contradiction", "A pool has either command or python. The command stands at %s.", at)
-			}
-		}
-		if p.LM != "" {
-			l.across(p, "lm", "command", "lm is for Python workers; a pool with command has none.")
-		}
+		l.checkCommand(p, own, at)
 		if name := p.Command[0]; filepath.Base(name) != name {
 			p.Command[0] = l.path(name, at, false)
 		}
@@ -192,7 +198,7 @@ func (l *loader) checkPool(p *Pool, source *hclsyntax.Block) {
 		p.Cwd = l.path(p.Cwd, at, true)
 	}
 	if at, ok := l.d.place(&p.Python, "interpreter"); ok {
-		p.Python.Interpreter = l.path(p.Python.Interpreter, at, false)
+		p.Python.Interpreter = l.interpreter(p.Python.Interpreter, at)
 	}
 	if at, ok := l.d.place(&p.Python, "requirements"); ok {
 		p.Python.Requirements = l.path(p.Python.Requirements, at, false)
@@ -202,6 +208,45 @@ func (l *loader) checkPool(p *Pool, source *hclsyntax.Block) {
 			p.Python.Path[i] = l.path(path, at, true)
 		}
 	}
+}
+
+// interpreter is a path as any other, or a name to look up in PATH.
+func (l *loader) interpreter(name string, at hcl.Range) string {
+	if name == "" || strings.ContainsRune(name, filepath.Separator) || strings.HasPrefix(name, "~") {
+		return l.path(name, at, false)
+	}
+	if l.opts.NoFS {
+		return name
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		l.d.errorf(at, "File not found", "There is no %s in PATH. For a file beside this one write \"./%s\".", clip(name), clip(name))
+	}
+	return name
+}
+
+// checkCommand refuses what a pool with a command cannot have. What it has from
+// defaults alone is for Python pools, and dropped.
+func (l *loader) checkCommand(p *Pool, own *hclsyntax.Body, at hcl.Range) {
+	if own.Attributes["module"] != nil {
+		l.across(p, "module", "command", "A pool has either command or module: a command's program brings its own.")
+	}
+	if own.Attributes["lm"] != nil && p.LM != "" {
+		l.across(p, "lm", "command", "lm is for Python workers; a pool with command has none.")
+	}
+	for _, b := range own.Blocks {
+		switch {
+		case b.Type == "python":
+			l.d.errorf(b.DefRange(), "Contradiction", "A pool has either command or python. The command stands at %s.", at)
+		case b.Type == "worker" && b.Body.Attributes["preload"] != nil && len(p.Worker.Preload) > 0:
+			l.d.errorf(b.Body.Attributes["preload"].NameRange, "Contradiction", "preload is for Python workers; a pool with command has none. The command stands at %s.", at)
+		}
+	}
+	fresh := DefaultPool(p.Name)
+	p.Module, p.LM, p.Python, p.Worker.Preload = "", "", fresh.Python, nil
+	for _, name := range []string{"interpreter", "requirements", "path"} {
+		delete(l.d.places[&p.Python], name)
+	}
+	delete(l.d.places[p], "module")
 }
 
 // path makes a path absolute and checks that something is there.
@@ -255,8 +300,8 @@ func (l *loader) checkReferences(c *Config) {
 		if a == nil {
 			return
 		}
-		v, diags := l.d.scope.eval(a.Expr)
-		v, _ = v.UnmarkDeep()
+		v, diags := l.d.scope.eval(a.Expr, inBody)
+		v, marks := v.UnmarkDeep()
 		if diags.HasErrors() || v.IsNull() || !v.IsKnown() || v.Type().FriendlyName() != "string" {
 			return // reported where it was read
 		}
@@ -269,7 +314,13 @@ func (l *loader) checkReferences(c *Config) {
 				return
 			}
 		}
-		if name != "" {
+		switch {
+		case name == "":
+		case len(marks) > 0:
+			l.d.errorf(a.Expr.Range(), "Unknown "+what, "There is no such %s; its name is sensitive, and not shown.", what)
+		case l.d.full():
+			l.d.omitted++
+		default:
 			l.d.errorf(a.Expr.Range(), "Unknown "+what, "There is no %s %q%s", what, clip(name), didYouMean(name, known))
 		}
 	}

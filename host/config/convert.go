@@ -2,9 +2,12 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,6 +153,16 @@ func oneOf(words ...string) kind[string] {
 	}}
 }
 
+// later adds words that other versions of dspex have.
+func later(k kind[string], words ...string) kind[string] {
+	return kind[string]{k.name, func(v cty.Value) (string, error) {
+		if v.Type() == cty.String && slices.Contains(words, v.AsString()) {
+			return "", &problem{"Not supported by this version", fmt.Sprintf("%%name%% = %q is not supported by this version of dspex; it is %s.", v.AsString(), k.name)}
+		}
+		return k.read(v)
+	}}
+}
+
 // restartMode takes OTP's words too.
 func restartMode() kind[string] {
 	otp := map[string]string{"permanent": "always", "transient": "on_failure", "temporary": "never"}
@@ -185,14 +198,21 @@ func duration(low time.Duration) kind[time.Duration] {
 	}}
 }
 
+// maxDays is the longest duration, in days. Two of them still fit a Duration.
+const maxDays = 36500
+
+var digits = regexp.MustCompile(`^[0-9]+$`)
+
+var dayCount = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
 // ParseDuration reads a duration as time.ParseDuration does, and days too:
 // "7d", "1d12h". It may not be negative.
 func ParseDuration(s string) (time.Duration, error) {
 	rest, days := s, time.Duration(0)
 	if before, after, ok := strings.Cut(s, "d"); ok {
 		n, err := strconv.ParseFloat(before, 64)
-		if err != nil || n < 0 || n > 36500 {
-			return 0, fmt.Errorf("%q is no duration such as \"30s\", \"1m30s\", \"500ms\" or \"7d\"", clip(s))
+		if err != nil || !dayCount.MatchString(before) || n > maxDays {
+			return 0, fmt.Errorf("%q is no duration such as \"30s\", \"1m30s\", \"500ms\" or \"7d\", of at most %d days", clip(s), maxDays)
 		}
 		days, rest = time.Duration(n*24*float64(time.Hour)), after
 		if rest == "" {
@@ -200,7 +220,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		}
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d > maxDays*24*time.Hour {
 		hint := ""
 		if _, err := strconv.ParseFloat(s, 64); err == nil {
 			hint = fmt.Sprintf("; did you mean %q or %q?", s+"ms", s+"s")
@@ -225,7 +245,13 @@ func size(low int64) kind[int64] {
 		if err := exact(v, cty.String); err != nil {
 			return 0, err
 		}
+		if text := v.AsString(); digits.MatchString(text) && strings.Trim(text, "0") != "" {
+			return 0, &problem{"Size needs a unit", fmt.Sprintf("%%name%% is a size such as \"512MiB\" or \"1GB\" (MB is 10^6 bytes, MiB is 2^20). Did you mean %q or %q?", clip(text)+"B", clip(text)+"MiB")}
+		}
 		n, err := humanize.ParseBytes(v.AsString())
+		if strings.ContainsAny(v.AsString(), ",_") {
+			err = errors.New("separators in a number")
+		}
 		if err != nil {
 			return 0, fmt.Errorf("%q is no size such as \"512MiB\" or \"1GB\"", clip(v.AsString()))
 		}

@@ -11,9 +11,17 @@ import (
 // Default returns the configuration of an empty file: the default listeners, and
 // no pool.
 func Default() *Config {
-	c := &Config{
+	c := defaultConfig(os.LookupEnv)
+	c.complete()
+	return c
+}
+
+// defaultConfig is Default without what depends on other settings.
+func defaultConfig(env func(string) (string, bool)) *Config {
+	getenv := func(name string) string { v, _ := env(name); return v }
+	return &Config{
 		Host: Host{
-			Name: hostName(), DataDir: defaultDataDir(), RunDir: DefaultRunDir(os.Getenv), LogLevel: "info", LogFormat: "auto",
+			Name: hostName(), DataDir: defaultDataDir(getenv), RunDir: DefaultRunDir(getenv), LogLevel: "info", LogFormat: "auto",
 			DrainTimeout: 30 * time.Second, StartupConcurrency: cpus(),
 		},
 		Store: Store{Engine: "bolt"},
@@ -23,8 +31,6 @@ func Default() *Config {
 		},
 		LMs: make(map[string]LM),
 	}
-	c.complete()
-	return c
 }
 
 // DefaultPool returns the pool of an empty block.
@@ -82,15 +88,15 @@ func (c *Config) complete() {
 	}
 }
 
-func defaultDataDir() string {
+func defaultDataDir(getenv func(string) string) string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/dspex"
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+	if dir := getenv("XDG_STATE_HOME"); dir != "" {
 		return filepath.Join(dir, "dspex")
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
+	home := getenv("HOME")
+	if home == "" {
 		return filepath.Join(os.TempDir(), fmt.Sprintf("dspex-state-%d", os.Geteuid()))
 	}
 	return filepath.Join(home, ".local", "state", "dspex")

@@ -19,6 +19,12 @@ func WriteDiagnostics(w io.Writer, diags hcl.Diagnostics, files map[string]*hcl.
 
 // Format returns a source in canonical form.
 func Format(src []byte, filename string) ([]byte, hcl.Diagnostics) {
+	if len(src) > maxFile {
+		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "File too large", Detail: filename + " is larger than a configuration may be."}}
+	}
+	if at, deep := tooDeep(src, filename); deep {
+		return nil, deepDiagnostics(at)
+	}
 	if _, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos); diags.HasErrors() {
 		return nil, diags
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // functions of the language. None gives another answer the second time.
-func functions(s *scope) map[string]function.Function {
+func functions(s *scope, folder string) map[string]function.Function {
 	fs := map[string]function.Function{
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "chomp": stdlib.ChompFunc, "coalesce": stdlib.CoalesceFunc,
 		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,
@@ -30,7 +30,6 @@ func functions(s *scope) map[string]function.Function {
 		"setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc,
 		"substr": stdlib.SubstrFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc,
 		"upper": stdlib.UpperFunc, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
-		"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
 		"env": s.env(),
 	}
 	fs["sha256"] = textFunction(func(t string) (cty.Value, error) {
@@ -45,12 +44,15 @@ func functions(s *scope) map[string]function.Function {
 		return cty.StringVal(string(raw)), nil
 	}, cty.String)
 	fs["pathexpand"] = textFunction(func(t string) (cty.Value, error) {
-		if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(t, "~/") {
+		if s.opts.NoFS {
+			return cty.NilVal, errors.New("functions that read files are switched off")
+		}
+		if home, ok := s.opts.Env("HOME"); ok && strings.HasPrefix(t, "~/") {
 			t = filepath.Join(home, t[2:])
 		}
 		return cty.StringVal(t), nil
 	}, cty.String)
-	fs["file"] = s.reading(func(raw []byte, err error) (cty.Value, error) {
+	fs["file"] = s.reading(folder, func(raw []byte, err error) (cty.Value, error) {
 		if err != nil {
 			return cty.NilVal, err
 		}
@@ -59,14 +61,18 @@ func functions(s *scope) map[string]function.Function {
 		}
 		return cty.StringVal(string(raw)), nil
 	}, cty.String)
-	fs["fileexists"] = s.reading(func(_ []byte, err error) (cty.Value, error) { return cty.BoolVal(err == nil), nil }, cty.Bool)
-	fs["filesha256"] = s.reading(func(raw []byte, err error) (cty.Value, error) {
+	fs["fileexists"] = s.reading(folder, func(_ []byte, err error) (cty.Value, error) { return cty.BoolVal(err == nil), nil }, cty.Bool)
+	fs["filesha256"] = s.reading(folder, func(raw []byte, err error) (cty.Value, error) {
 		if err != nil {
 			return cty.NilVal, err
 		}
 		sum := sha256.Sum256(raw)
 		return cty.StringVal(hex.EncodeToString(sum[:])), nil
 	}, cty.String)
+	for name, f := range fs {
+		fs[name] = limited(name, f, &s.budget)
+	}
+	fs["can"], fs["try"] = tryfunc.CanFunc, tryfunc.TryFunc
 	return fs
 }
 
@@ -93,30 +99,24 @@ func (s *scope) env() function.Function {
 	})
 }
 
-// reading is a function of a file's content. Paths are relative to the first
-// configuration file.
-func (s *scope) reading(f func(raw []byte, err error) (cty.Value, error), result cty.Type) function.Function {
+// reading is a function of a file's content. Paths are relative to a folder, that
+// of the file in which the call stands.
+func (s *scope) reading(folder string, f func(raw []byte, err error) (cty.Value, error), result cty.Type) function.Function {
 	return textFunction(func(path string) (cty.Value, error) {
 		if s.opts.NoFS {
 			return cty.NilVal, errors.New("functions that read files are switched off")
 		}
-		if !filepath.IsAbs(path) && len(s.opts.Paths) > 0 {
-			base := s.opts.Paths[0]
-			if info, err := os.Stat(base); err == nil && !info.IsDir() {
-				base = filepath.Dir(base)
-			}
-			path = filepath.Join(base, path)
-		}
-		info, err := os.Stat(path)
-		switch {
-		case err == nil && !info.Mode().IsRegular():
-			err = fmt.Errorf("%s is no regular file", clip(path))
-		case err == nil && info.Size() > maxFile:
-			err = fmt.Errorf("%s has more than %d bytes", clip(path), maxFile)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(folder, path)
 		}
 		var raw []byte
-		if err == nil {
-			raw, err = os.ReadFile(path)
+		var err error
+		if info, statErr := os.Stat(path); statErr != nil {
+			err = statErr
+		} else if !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is no regular file", clip(path))
+		} else if raw, err = readLimited(path); err == nil && len(raw) > maxFile {
+			err = fmt.Errorf("%s has more than %d bytes", clip(path), maxFile)
 		}
 		return f(raw, err)
 	}, result)

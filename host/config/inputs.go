@@ -1,7 +1,8 @@
 package config
 
 import (
-	"os"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -13,28 +14,39 @@ import (
 type input struct {
 	source string
 	text   string
-	value  cty.Value // cty.NilVal if text counts
+	expr   hclsyntax.Expression // nil if text counts
 }
 
 // read returns the value of an input. Text is taken as it is for a variable of
 // text, and else read as an expression.
-func (in *input) read(l *loader, name string, v *variable) (cty.Value, bool) {
-	if in.value != cty.NilVal {
-		return in.value, true
+func (in *input) read(s *scope, l *loader, name string, v *variable) (cty.Value, bool) {
+	if in.expr != nil {
+		got, diags := s.eval(in.expr, inInput)
+		l.d.keep(diags)
+		return got, !diags.HasErrors()
 	}
 	if v.wantType == cty.String || v.wantType == cty.DynamicPseudoType {
 		return cty.StringVal(in.text), true
 	}
-	expr, diags := hclsyntax.ParseExpression([]byte(in.text), in.source, hcl.InitialPos)
-	var got cty.Value
-	if !diags.HasErrors() {
-		got, diags = expr.Value(nil)
+	if got, ok := s.evalText(in.text, in.source); ok {
+		return got, true
 	}
-	if diags.HasErrors() {
-		l.d.errorf(v.block.DefRange(), "Wrong value", "The value of variable %q given by %s is not %s.", name, in.source, v.wantType.FriendlyName())
+	l.d.errorf(v.block.DefRange(), "Wrong value", "The value of variable %q given by %s is not %s.", name, in.source, v.wantType.FriendlyName())
+	return cty.NilVal, false
+}
+
+// evalText evaluates an expression that was given as text.
+func (s *scope) evalText(text, source string) (cty.Value, bool) {
+	tokens, _ := hclsyntax.LexExpression([]byte(text), source, hcl.InitialPos)
+	if _, deep := tokensTooDeep(tokens); deep || len(text) > maxFile {
 		return cty.NilVal, false
 	}
-	return got, true
+	expr, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.NilVal, false
+	}
+	got, diags := s.eval(expr, inInput)
+	return got, !diags.HasErrors()
 }
 
 // given collects the values that were given, the strongest source last.
@@ -54,11 +66,11 @@ func (s *scope) given(l *loader, declared map[string]*variable) map[string]*inpu
 	for _, pair := range l.opts.Vars {
 		name, text, ok := strings.Cut(pair, "=")
 		if !ok {
-			l.fail("Bad variable", "--var %s is not of the form name=value.", clip(pair))
+			l.fail("Bad variable", "--var takes name=value; one was given without the equals sign.")
 			continue
 		}
 		if declared[name] == nil {
-			l.fail("Unknown variable", "--var gives %q, which the configuration does not declare%s", clip(name), didYouMean(name, keys(declared)))
+			l.fail("Unknown variable", "--var gives %q, which the configuration does not declare%s", clip(name), didYouMean(name, sortedKeys(declared)))
 			continue
 		}
 		values[name] = &input{source: "--var", text: text}
@@ -67,39 +79,33 @@ func (s *scope) given(l *loader, declared map[string]*variable) map[string]*inpu
 }
 
 func (s *scope) variableFile(l *loader, path string, declared map[string]*variable, values map[string]*input) {
-	src, err := os.ReadFile(path)
+	src, err := readLimited(path)
 	if err != nil {
 		l.fail("Cannot read variables", "%v.", err)
 		return
 	}
-	if len(src) > maxFile {
-		l.fail("File too large", "%s has %d bytes; a file of variables has at most %d.", path, len(src), maxFile)
+	file, diags := l.parseFile(src, path)
+	if l.d.keep(diags); diags.HasErrors() {
 		return
 	}
-	file, diags := l.parser.ParseHCL(src, path)
-	l.d.diags = append(l.d.diags, diags...)
-	if diags.HasErrors() {
-		return
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		j := &jsonSource{}
+		body = j.body(file.Body, nil)
+		l.d.keep(j.diags)
 	}
-	attrs, diags := file.Body.JustAttributes()
-	l.d.diags = append(l.d.diags, diags...)
-	for name, a := range attrs {
-		if declared[name] == nil {
-			l.d.errorf(a.NameRange, "Unknown variable", "The configuration declares no variable %q%s", clip(name), didYouMean(name, keys(declared)))
+	for _, b := range body.Blocks {
+		l.d.errorf(b.DefRange(), "Unknown block", "A file of variables has lines of the form name = value only.")
+	}
+	for _, a := range sorted(body.Attributes) {
+		if declared[a.Name] == nil {
+			l.d.errorf(a.NameRange, "Unknown variable", "The configuration declares no variable %q%s", clip(a.Name), didYouMean(a.Name, sortedKeys(declared)))
 			continue
 		}
-		v, diags := a.Expr.Value(nil)
-		l.d.diags = append(l.d.diags, diags...)
-		if !diags.HasErrors() {
-			values[name] = &input{source: path, value: v}
-		}
+		values[a.Name] = &input{source: path, expr: a.Expr}
 	}
 }
 
-func keys[V any](m map[string]V) []string {
-	all := make([]string, 0, len(m))
-	for k := range m {
-		all = append(all, k)
-	}
-	return all
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
 }

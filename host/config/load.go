@@ -2,9 +2,10 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,6 +19,8 @@ const (
 	// maxNesting is how deep brackets and blocks may nest: the parser recurses
 	// over them.
 	maxNesting = 100
+	// maxPools is how many pools a configuration may have: each has processes.
+	maxPools = 1000
 )
 
 // Options say what to load.
@@ -64,6 +67,8 @@ type loader struct {
 	d      *decoder
 	files  []string
 	blocks []*hclsyntax.Block
+	// broken says that a file could not be read: what follows would mislead.
+	broken bool
 }
 
 func newLoader(opts Options) *loader {
@@ -81,6 +86,7 @@ func (l *loader) fail(summary, format string, args ...any) {
 func (l *loader) read(path string) {
 	info, err := os.Stat(path)
 	if err != nil {
+		l.broken = true
 		l.fail("Cannot read configuration", "%v.", err)
 		return
 	}
@@ -88,49 +94,53 @@ func (l *loader) read(path string) {
 		l.readFile(path)
 		return
 	}
-	matches, err := filepath.Glob(filepath.Join(path, "*.hcl"))
-	if err != nil || len(matches) == 0 {
-		l.fail("Cannot read configuration", "The folder %s has no *.hcl file.", path)
+	entries, err := os.ReadDir(path) // sorted by name
+	if err != nil {
+		l.broken = true
+		l.fail("Cannot read configuration", "%v.", err)
 		return
 	}
-	sort.Strings(matches)
-	for _, m := range matches {
-		l.readFile(m)
+	found := false
+	for _, e := range entries {
+		name := e.Name()
+		if !e.IsDir() && !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")) {
+			found = true
+			l.readFile(filepath.Join(path, name))
+		}
+	}
+	if !found {
+		l.broken = true
+		l.fail("Cannot read configuration", "The folder %s has no *.hcl or *.hcl.json file.", path)
 	}
 }
 
 func (l *loader) readFile(path string) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxFile {
-		l.fail("File too large", "%s has %d bytes; a configuration has at most %d.", path, info.Size(), maxFile)
-		return
+	path = filepath.Clean(path)
+	if slices.Contains(l.files, path) {
+		return // given twice
 	}
-	src, err := os.ReadFile(path)
+	src, err := readLimited(path)
 	if err != nil {
+		l.broken = true
 		l.fail("Cannot read configuration", "%v.", err)
 		return
 	}
 	l.parse(src, path)
 }
 
+// parse adds a file's blocks to the configuration.
 func (l *loader) parse(src []byte, filename string) {
-	if len(src) > maxFile {
-		l.fail("File too large", "%s has %d bytes; a configuration has at most %d.", filename, len(src), maxFile)
-		return
-	}
 	l.files = append(l.files, filename)
-	if at, deep := tooDeep(src, filename); deep {
-		l.d.errorf(at, "Nested too deep", "Brackets and blocks nest at most %d deep.", maxNesting)
-		return
-	}
-	file, diags := l.parser.ParseHCL(src, filename)
-	l.d.diags = append(l.d.diags, diags...)
-	if file == nil {
+	file, diags := l.parseFile(src, filename)
+	if l.d.keep(diags); file == nil || diags.HasErrors() {
+		l.broken = true
 		return
 	}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
-		return
+		j := &jsonSource{}
+		body = j.body(file.Body, top())
+		l.d.keep(j.diags)
 	}
 	for _, attr := range sorted(body.Attributes) {
 		l.d.unknown(top(), attr.Name, "argument", attr.NameRange)
@@ -138,52 +148,105 @@ func (l *loader) parse(src []byte, filename string) {
 	l.blocks = append(l.blocks, body.Blocks...)
 }
 
-// tooDeep finds the first bracket that nests too deep.
-func tooDeep(src []byte, filename string) (hcl.Range, bool) {
-	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos) // the parser reports what is wrong
-	depth := 0
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			if depth++; depth > maxNesting {
-				return t.Range, true
-			}
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth--
-		}
+// parseFile parses a file in either syntax, unless it is not safe to.
+func (l *loader) parseFile(src []byte, filename string) (*hcl.File, hcl.Diagnostics) {
+	bad := &hcl.Diagnostic{Severity: hcl.DiagError}
+	if len(src) > maxFile {
+		bad.Summary, bad.Detail = "File too large", fmt.Sprintf("%s has more than %d bytes, the most that a file may have.", filename, maxFile)
+		return nil, hcl.Diagnostics{bad}
 	}
-	return hcl.Range{}, false
+	if isJSON(filename) {
+		if tooDeepJSON(src) {
+			bad.Summary, bad.Detail = "Nested too deep", fmt.Sprintf("%s nests more than %d deep.", filename, maxNesting)
+			return nil, hcl.Diagnostics{bad}
+		}
+		return l.parser.ParseJSON(src, filename)
+	}
+	if at, deep := tooDeep(src, filename); deep {
+		return nil, deepDiagnostics(at)
+	}
+	return l.parser.ParseHCL(src, filename)
 }
+
+func deepDiagnostics(at hcl.Range) hcl.Diagnostics {
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "Nested too deep", Subject: &at,
+		Detail: fmt.Sprintf("Brackets and blocks nest at most %d deep, and an expression chains at most %d parts.", maxNesting, maxChain),
+	}}
+}
+
+// readLimited reads a file that may be a pipe, but no more than a file may have
+// and one byte.
+func readLimited(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return src, nil
+}
+
+func isJSON(filename string) bool { return strings.HasSuffix(filename, ".json") }
 
 // top is the file as a block, for messages.
 func top() *Block {
-	return &Block{Blocks: append([]*Block{{Type: "variable"}, {Type: "locals"}}, table...)}
+	return &Block{Blocks: append([]*Block{variableBlock, localsBlock}, table...)}
 }
 
 func (l *loader) finish() (*Config, hcl.Diagnostics, map[string]*hcl.File) {
-	if l.d.diags.HasErrors() {
-		// The text itself is broken: what follows from it would only mislead.
-		return nil, l.d.diags, l.parser.Files()
+	if l.broken {
+		return nil, l.d.report(l.files), l.parser.Files()
 	}
-	l.d.scope = newScope(l)
-	c := Default()
-	c.Host.RunDir = DefaultRunDir(func(name string) string { v, _ := l.opts.Env(name); return v })
-	c.Files, c.Listeners, c.Store.Path = l.files, nil, ""
-	l.decode(c)
-	for name, at := range map[string]*string{"DSPEX_DATA_DIR": &c.Host.DataDir, "DSPEX_RUN_DIR": &c.Host.RunDir} {
-		if v, ok := l.opts.Env(name); ok && v != "" {
-			*at = v
-		}
-	}
-	c.complete()
-	if len(c.Pools) == 0 && !l.d.diags.HasErrors() {
+	if n := countBlocks(l.blocks, "pool"); n > maxPools {
+		l.fail("Too many pools", "The configuration has %d pools, and may have %d.", n, maxPools)
+		return nil, l.d.report(l.files), l.parser.Files()
+	} else if n == 0 {
 		l.fail("No pool", `The configuration has no pool. The smallest is: pool "echo" {}`)
 	}
+	l.d.scope = newScope(l)
+	c := defaultConfig(l.opts.Env)
+	c.Files, c.Listeners, c.Store.Path = l.files, nil, ""
+	l.decode(c)
+	l.resolveHost(c)
+	c.complete()
 	l.check(c)
 	if l.d.diags.HasErrors() {
-		return nil, l.d.diags, l.parser.Files()
+		return nil, l.d.report(l.files), l.parser.Files()
 	}
-	return c, l.d.diags, l.parser.Files()
+	return c, l.d.report(l.files), l.parser.Files()
+}
+
+// resolveHost completes the folders: the environment's go before the file's.
+func (l *loader) resolveHost(c *Config) {
+	for name, at := range map[string]*string{"data_dir": &c.Host.DataDir, "run_dir": &c.Host.RunDir} {
+		if place, ok := l.d.place(&c.Host, name); ok {
+			*at = resolve(*at, place)
+		}
+		if v, ok := l.opts.Env("DSPEX_" + strings.ToUpper(name)); ok && v != "" {
+			if abs, err := filepath.Abs(v); err == nil {
+				v = abs
+			}
+			*at = v
+			delete(l.d.places[&c.Host], name) // messages must not point at the file
+		}
+	}
+	if place, ok := l.d.place(&c.Store, "path"); ok {
+		c.Store.Path = resolve(c.Store.Path, place)
+	}
+}
+
+func countBlocks(blocks []*hclsyntax.Block, blockType string) int {
+	n := 0
+	for _, b := range blocks {
+		if b.Type == blockType {
+			n++
+		}
+	}
+	return n
 }
 
 // decode reads all blocks but variables and locals.

@@ -38,7 +38,7 @@ type Block struct {
 }
 
 // Reference returns the table of the language, in the order of documentation.
-func Reference() []*Block { return table }
+func Reference() []*Block { return append([]*Block{variableBlock, localsBlock}, table...) }
 
 // as makes a typed attribute: at returns where its value goes.
 func as[T, V any](name string, k kind[V], def, class, doc string, at func(*T) *V) Attribute {
@@ -67,7 +67,23 @@ const (
 	newHost   = "H"
 )
 
-// table is the language. `variable` and `locals` are evaluated before it.
+// variableBlock and localsBlock are evaluated before the rest.
+var (
+	variableBlock = &Block{Type: "variable", Labels: []string{"name"}, Doc: "an input", Attributes: []Attribute{
+		{Name: "type", Type: "a type", Doc: "what a value must be; defaults to anything", Class: live},
+		{Name: "default", Type: "any value", Doc: "the value if none is given; without it one must be", Class: live},
+		{Name: "description", Type: "text", Default: `""`, Doc: "for people", Class: live},
+		{Name: "sensitive", Type: "true or false", Default: "false", Doc: "never print the value", Class: live},
+		{Name: "nullable", Type: "true or false", Default: "true", Doc: "null is a value", Class: live},
+	}, Blocks: []*Block{validationBlock}}
+	validationBlock = &Block{Type: "validation", Doc: "a rule for the value", Attributes: []Attribute{
+		{Name: "condition", Type: "true or false", Doc: "true if the value is right", Class: live, Required: true},
+		{Name: "error_message", Type: "text", Doc: "what to say if it is not", Class: live, Required: true},
+	}}
+	localsBlock = &Block{Type: "locals", Doc: "names for values; they may use variables and each other"}
+)
+
+// table is the language but for variables and locals.
 var table = []*Block{
 	{Type: "host", Doc: "the host itself", Attributes: []Attribute{
 		as("name", text(), "", newHost, "name of this host; defaults to the machine's", func(h *Host) *string { return &h.Name }),
@@ -85,7 +101,7 @@ var table = []*Block{
 		as("mode", fileMode(), `"0660"`, newHost, "unix: permissions of the socket", func(l *Listener) *uint32 { return &l.Mode }),
 	}},
 	{Type: "store", Doc: "where sessions and programs are kept", Attributes: []Attribute{
-		as("engine", oneOf("bolt", "memory"), `"bolt"`, newHost, "bolt survives a restart, memory does not", func(s *Store) *string { return &s.Engine }),
+		as("engine", later(oneOf("bolt", "memory"), "nats"), `"bolt"`, newHost, "bolt survives a restart, memory does not", func(s *Store) *string { return &s.Engine }),
 		as("path", text(), "", newHost, "defaults to dspex.db in the data folder", func(s *Store) *string { return &s.Path }),
 	}},
 	{Type: "session", Doc: "limits of sessions", Attributes: []Attribute{
@@ -159,10 +175,10 @@ var poolBlocks = []*Block{
 	),
 	nested("queue", "calls that wait for a slot", func(p *Pool) *Queue { return &p.Queue },
 		as("capacity", integer(0, 1<<20), "1000", live, "calls that may wait; more are refused", func(q *Queue) *int { return &q.Capacity }),
-		as("order", oneOf("fifo"), `"fifo"`, live, "fifo", func(q *Queue) *string { return &q.Order }),
+		as("order", later(oneOf("fifo"), "lifo_on_overload", "fair"), `"fifo"`, live, "fifo", func(q *Queue) *string { return &q.Order }),
 	),
 	nested("scheduler", "the choice of a worker", func(p *Pool) *Scheduler { return &p.Scheduler },
-		as("strategy", oneOf("least_busy"), `"least_busy"`, live, "least_busy: most free slots", func(s *Scheduler) *string { return &s.Strategy }),
+		as("strategy", later(oneOf("least_busy"), "weighted_round_robin", "least_latency", "p2c", "random"), `"least_busy"`, live, "least_busy: most free slots", func(s *Scheduler) *string { return &s.Strategy }),
 		as("tie", oneOf("oldest_idle", "newest_idle"), `"oldest_idle"`, live, "among equally free workers", func(s *Scheduler) *string { return &s.Tie }),
 	),
 	nested("health", "when a worker counts as unhealthy, and a pool", func(p *Pool) *Health { return &p.Health },
@@ -187,9 +203,9 @@ var poolBlocks = []*Block{
 	),
 }
 
-// later are names of the language that this version does not have, by the type
+// unsupported are names of the language that this version does not have, by the type
 // of the block around them.
-var later = map[string][]string{
+var unsupported = map[string][]string{
 	"": {"dspex", "auth", "telemetry", "cluster", "route", "tool"},
 	"host": {
 		"on_exit", "orphans", "orphan_grace", "event_buffer",

@@ -24,17 +24,40 @@ const (
 	maxLoops = 2
 	// sensitive marks values that must not be printed.
 	sensitive = markSensitive("sensitive")
+	// maxLocalChain is how many locals may need each other one after the other.
+	maxLocalChain = 500
+	// maxKept is how many mistakes of one expression are reported.
+	maxKept = 5
 )
 
 type markSensitive string
 
-// scope is what expressions can refer to.
+// phase says what an expression may refer to.
+type phase int
+
+const (
+	// inInput is a value from outside: no references and no functions.
+	inInput phase = iota
+	// inDefault is an argument of a variable: neither variables nor locals.
+	inDefault
+	// inRule is a variable's validation: no locals.
+	inRule
+	// inBody is everything else.
+	inBody
+)
+
+// scope is what expressions can refer to, and what they have cost.
 type scope struct {
 	opts      Options
 	variables map[string]cty.Value
 	locals    map[string]cty.Value
 	host      cty.Value
-	functions map[string]function.Function
+	// functions by the folder to which they resolve paths.
+	functions map[string]map[string]function.Function
+	budget    budget
+	guarded   map[hclsyntax.Expression]hclsyntax.Expression
+	// exhausted says that the end of the budget has been reported.
+	exhausted bool
 }
 
 // newScope evaluates variables, then locals, and reports what is wrong in them.
@@ -43,78 +66,132 @@ func newScope(l *loader) *scope {
 		opts:      l.opts,
 		variables: make(map[string]cty.Value),
 		locals:    make(map[string]cty.Value),
+		functions: make(map[string]map[string]function.Function),
+		guarded:   make(map[hclsyntax.Expression]hclsyntax.Expression),
 		host: cty.ObjectVal(map[string]cty.Value{
 			"cpus":   cty.NumberIntVal(int64(cpus())),
 			"memory": cty.NumberUIntVal(memory()),
 			"name":   cty.StringVal(hostName()),
 		}),
 	}
-	s.functions = functions(s)
 	s.readVariables(l)
 	s.readLocals(l)
 	return s
 }
 
-// eval evaluates an expression of the file that it stands in.
-func (s *scope) eval(expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
+// eval evaluates an expression. Its value is unknown if there are errors.
+func (s *scope) eval(expr hclsyntax.Expression, p phase) (cty.Value, hcl.Diagnostics) {
 	if diags := checkLoops(expr); diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	v, diags := expr.Value(s.context(expr.Range().Filename))
+	ctx, touched, diags := s.context(expr, p)
 	if diags.HasErrors() {
-		return cty.DynamicVal, s.explain(diags, expr)
+		return cty.DynamicVal, diags
+	}
+	g := s.guarded[expr]
+	if g == nil {
+		g = guard(expr, &s.budget)
+		s.guarded[expr] = g
+	}
+	v, diags := g.Value(ctx)
+	if s.budget.over() {
+		return cty.DynamicVal, s.reportExhausted(expr)
+	}
+	if len(diags) > maxKept {
+		diags = diags[:maxKept]
+	}
+	for _, d := range diags {
+		if touched { // a function may quote its argument, whatever it made of it
+			d.Detail = "The reason is not shown, since a sensitive value is involved."
+			d.Expression, d.EvalContext = nil, nil
+		} else if strings.Contains(d.Detail, "panic in function implementation") { // a stack follows
+			d.Detail = "The function cannot work with these values."
+		}
+	}
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
 	}
 	return v, diags
 }
 
-func (s *scope) context(filename string) *hcl.EvalContext {
-	return &hcl.EvalContext{
-		Variables: map[string]cty.Value{
-			"var":   cty.ObjectVal(s.variables),
-			"local": cty.ObjectVal(s.locals),
-			"host":  s.host,
-			"path":  cty.ObjectVal(map[string]cty.Value{"config": cty.StringVal(dir(hcl.Range{Filename: filename}))}),
-		},
-		Functions: s.functions,
+func (s *scope) reportExhausted(expr hclsyntax.Expression) hcl.Diagnostics {
+	if s.exhausted {
+		return nil
 	}
+	s.exhausted = true
+	return hcl.Diagnostics{{
+		Severity: hcl.DiagError, Summary: "Evaluation takes too long", Subject: expr.Range().Ptr(),
+		Detail: fmt.Sprintf("Up to here the configuration evaluates more than %d values, makes more than %d MiB of text, or has a number that is too large. The rest was not evaluated.", maxSteps, maxMade>>20),
+	}}
 }
 
-// explain adds a suggestion where a name is not known.
-func (s *scope) explain(diags hcl.Diagnostics, expr hcl.Expression) hcl.Diagnostics {
-	for _, traversal := range expr.Variables() {
-		known := map[string]map[string]cty.Value{"var": s.variables, "local": s.locals}[traversal.RootName()]
-		if known == nil || len(traversal) < 2 {
+// context holds what an expression refers to, and reports what is not there.
+// Touched says that some of it is sensitive.
+func (s *scope) context(expr hclsyntax.Expression, p phase) (ctx *hcl.EvalContext, touched bool, diags hcl.Diagnostics) {
+	ctx = &hcl.EvalContext{}
+	if p == inInput {
+		return ctx, false, nil
+	}
+	folder := dir(expr.Range())
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs
+	}
+	if s.functions[folder] == nil {
+		s.functions[folder] = functions(s, folder)
+	}
+	ctx.Functions = s.functions[folder]
+	ctx.Variables = map[string]cty.Value{"host": s.host, "path": cty.ObjectVal(map[string]cty.Value{"config": cty.StringVal(folder)})}
+	used := map[string]map[string]cty.Value{"var": {}, "local": {}}
+	for _, t := range expr.Variables() {
+		root := t.RootName()
+		known, what := s.variables, "variable"
+		switch root {
+		case "var":
+		case "local":
+			known, what = s.locals, "local"
+		default:
 			continue
 		}
-		step, ok := traversal[1].(hcl.TraverseAttr)
-		if _, there := known[step.Name]; !ok || there {
+		bad := &hcl.Diagnostic{Severity: hcl.DiagError, Subject: t.SourceRange().Ptr()}
+		name, ok := memberOf(t)
+		v, there := known[name]
+		switch {
+		case p == inDefault:
+			bad.Summary, bad.Detail = "Reference not allowed", "An argument of a variable cannot refer to variables and locals; a local can."
+		case p == inRule && root == "local":
+			bad.Summary, bad.Detail = "Reference not allowed", "The validation of a variable cannot refer to locals: they are evaluated after it."
+		case !ok:
+			bad.Summary, bad.Detail = "Incomplete reference", fmt.Sprintf("Refer to one %s by its name: %s.NAME.", what, root)
+		case !there:
+			bad.Summary, bad.Detail = "Unknown "+what, fmt.Sprintf("There is no %s %q%s", what, clip(name), didYouMean(name, sortedKeys(known)))
+		default:
+			used[root][name] = v
+			touched = touched || v.ContainsMarked()
 			continue
 		}
-		words := make([]string, 0, len(known))
-		for name := range known {
-			words = append(words, name)
-		}
-		sort.Strings(words)
-		for _, d := range diags {
-			if d.Subject != nil && traversal.SourceRange().Overlaps(*d.Subject) {
-				what := map[string]string{"var": "variable", "local": "local"}[traversal.RootName()]
-				d.Summary = "Unknown " + what
-				d.Detail = fmt.Sprintf("There is no %s %q%s", what, clip(step.Name), didYouMean(step.Name, words))
-			}
-		}
+		diags = append(diags, bad)
 	}
-	// Of a sensitive value not even the parts of an expression are shown.
-	for _, d := range diags {
-		if d.Expression != nil && d.EvalContext != nil {
-			if v, _ := d.Expression.Value(d.EvalContext); containsMark(v) {
-				d.Expression, d.EvalContext = nil, nil
-			}
-		}
+	for root, members := range used {
+		ctx.Variables[root] = cty.ObjectVal(members)
 	}
-	return diags
+	return ctx, touched, diags
 }
 
-func containsMark(v cty.Value) bool { return v.HasMark(sensitive) || v.ContainsMarked() }
+// memberOf is NAME of var.NAME and of var["NAME"].
+func memberOf(t hcl.Traversal) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.IsKnown() && !step.Key.IsNull() && step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}
 
 // variable is one `variable` block.
 type variable struct {
@@ -158,37 +235,28 @@ func (s *scope) readVariables(l *loader) {
 
 func (s *scope) declare(l *loader, block *hclsyntax.Block) *variable {
 	v := &variable{block: block, wantType: cty.DynamicPseudoType, nullable: true}
-	allowed := &Block{Type: "variable", Attributes: []Attribute{
-		{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "sensitive"}, {Name: "nullable"},
-	}, Blocks: []*Block{{Type: "validation"}}}
+	l.d.strangers(variableBlock, block)
 	for _, a := range sorted(block.Body.Attributes) {
 		switch a.Name {
 		case "type":
 			t, diags := typeexpr.TypeConstraint(a.Expr)
-			l.d.diags = append(l.d.diags, diags...)
+			l.d.keep(diags)
 			if !diags.HasErrors() {
 				v.wantType = t
 			}
 		case "sensitive", "nullable":
-			got, diags := a.Expr.Value(nil)
-			l.d.diags = append(l.d.diags, diags...)
-			if diags.HasErrors() {
-				continue
-			}
+			got, diags := s.eval(a.Expr, inDefault)
+			l.d.keep(diags)
 			b, ok := boolean().convert(l.d, a.Name, got, a.Expr)
 			if ok && a.Name == "sensitive" {
 				v.sensitive = b
 			} else if ok {
 				v.nullable = b
 			}
-		case "default", "description":
-		default:
-			l.d.unknown(allowed, a.Name, "argument", a.NameRange)
-		}
-	}
-	for _, b := range block.Body.Blocks {
-		if b.Type != "validation" {
-			l.d.unknown(allowed, b.Type, "block", b.TypeRange)
+		case "description":
+			got, diags := s.eval(a.Expr, inDefault)
+			l.d.keep(diags)
+			text().convert(l.d, a.Name, got, a.Expr)
 		}
 	}
 	return v
@@ -202,14 +270,14 @@ func (s *scope) value(l *loader, name string, v *variable, given *input) cty.Val
 	switch attr := v.block.Body.Attributes["default"]; {
 	case given != nil:
 		var ok bool
-		if got, ok = given.read(l, name, v); !ok {
+		if got, ok = given.read(s, l, name, v); !ok {
 			return unknown
 		}
 	case attr != nil:
 		at = attr.Expr.Range()
 		var diags hcl.Diagnostics
-		got, diags = s.eval(attr.Expr)
-		l.d.diags = append(l.d.diags, diags...)
+		got, diags = s.eval(attr.Expr, inDefault)
+		l.d.keep(diags)
 		if diags.HasErrors() {
 			return unknown
 		}
@@ -245,13 +313,14 @@ func (s *scope) validate(l *loader, name string, v *variable) {
 		if rule.Type != "validation" {
 			continue
 		}
+		l.d.strangers(validationBlock, rule)
 		condition, message := rule.Body.Attributes["condition"], rule.Body.Attributes["error_message"]
 		if condition == nil || message == nil {
 			l.d.errorf(rule.DefRange(), "Missing argument", `A validation needs "condition" and "error_message".`)
 			continue
 		}
-		ok, diags := s.eval(condition.Expr)
-		l.d.diags = append(l.d.diags, diags...)
+		ok, diags := s.eval(condition.Expr, inRule)
+		l.d.keep(diags)
 		ok, _ = ok.Unmark()
 		if diags.HasErrors() || !ok.IsKnown() {
 			continue
@@ -263,12 +332,16 @@ func (s *scope) validate(l *loader, name string, v *variable) {
 		if ok.True() {
 			continue
 		}
-		text, diags := s.eval(message.Expr)
-		l.d.diags = append(l.d.diags, diags...)
-		text, _ = text.Unmark()
-		if !diags.HasErrors() && text.IsKnown() && !text.IsNull() && text.Type() == cty.String {
-			l.d.errorf(condition.Expr.Range(), "Invalid value for variable", "variable %q: %s", name, text.AsString())
+		text, diags := s.eval(message.Expr, inRule)
+		l.d.keep(diags)
+		text, marks := text.Unmark()
+		detail := "the value is not allowed."
+		if len(marks) > 0 {
+			detail += " Its error_message is not shown, since it holds a sensitive value."
+		} else if text.IsKnown() && !text.IsNull() && text.Type() == cty.String {
+			detail = text.AsString()
 		}
+		l.d.errorf(condition.Expr.Range(), "Invalid value for variable", "variable %q: %s", name, detail)
 	}
 }
 
@@ -291,6 +364,7 @@ func (s *scope) readLocals(l *loader) {
 				continue
 			}
 			attrs[a.Name] = a
+			s.locals[a.Name] = cty.DynamicVal // declared
 		}
 	}
 	const (
@@ -310,21 +384,23 @@ func (s *scope) readLocals(l *loader) {
 			state[name] = done
 			return
 		}
+		if len(trail) == maxLocalChain {
+			l.d.errorf(a.NameRange, "Chain too long", "More than %d locals need each other one after the other.", maxLocalChain)
+			state[name] = done
+			return
+		}
 		state[name] = underWay
 		for _, traversal := range a.Expr.Variables() {
-			if traversal.RootName() != "local" || len(traversal) < 2 {
-				continue
-			}
-			if step, ok := traversal[1].(hcl.TraverseAttr); ok {
-				visit(step.Name, append(trail, name))
+			if other, ok := memberOf(traversal); ok && traversal.RootName() == "local" {
+				visit(other, append(trail, name))
 			}
 		}
 		if state[name] == done {
 			return // it was in a circle
 		}
 		state[name] = done
-		v, diags := s.eval(a.Expr)
-		l.d.diags = append(l.d.diags, diags...)
+		v, diags := s.eval(a.Expr, inBody)
+		l.d.keep(diags)
 		if problem := tooLarge(v); problem != "" {
 			l.d.errorf(a.Expr.Range(), "Value too large", "local %q %s.", name, problem)
 			v = cty.DynamicVal
@@ -343,24 +419,25 @@ func (s *scope) readLocals(l *loader) {
 
 // tooLarge says why a value is too large to keep, or nothing.
 func tooLarge(v cty.Value) string {
-	elements, long := 0, false
+	elements, why := 0, ""
 	_ = cty.Walk(v, func(_ cty.Path, e cty.Value) (bool, error) {
 		e, _ = e.Unmark()
-		if elements++; elements > maxElements {
-			return false, nil
+		elements++
+		switch {
+		case elements > maxElements:
+			why = fmt.Sprintf("holds more than %d values", maxElements)
+		case !e.IsKnown() || e.IsNull():
+		case e.Type() == cty.String && len(e.AsString()) > maxText:
+			why = fmt.Sprintf("holds a text of more than %d bytes", maxText)
+		case e.Type() == cty.Number && tooLargeNumber(e.AsBigFloat()):
+			why = "holds a number that is too large"
 		}
-		if e.IsKnown() && !e.IsNull() && e.Type() == cty.String && len(e.AsString()) > maxText {
-			long = true
+		if why != "" {
+			return false, errTooLarge
 		}
 		return true, nil
 	})
-	switch {
-	case elements > maxElements:
-		return fmt.Sprintf("holds more than %d values", maxElements)
-	case long:
-		return fmt.Sprintf("holds a text of more than %d bytes", maxText)
-	}
-	return ""
+	return why
 }
 
 // checkLoops refuses `for` expressions that are nested too deep.

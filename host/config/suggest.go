@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -43,6 +44,25 @@ func clip(s string) string {
 		n--
 	}
 	return s[:n] + "..."
+}
+
+// has reports whether a block has an argument.
+func (b *Block) has(name string) bool {
+	return slices.ContainsFunc(b.Attributes, func(a Attribute) bool { return a.Name == name })
+}
+
+// everyName lists all names of the language.
+func everyName() []string {
+	var all []string
+	var walk func(blocks []*Block)
+	walk = func(blocks []*Block) {
+		for _, b := range blocks {
+			all = append(all, b.names()...)
+			walk(b.Blocks)
+		}
+	}
+	walk(table)
+	return all
 }
 
 // names of everything that may stand in a block.
