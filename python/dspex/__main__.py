@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 from dspex import _fd
@@ -54,8 +54,8 @@ def prepare() -> WorkerApp:
             _stock.preload(name)
         name = os.environ.get("DSPEX_MODULE", "")
         return _stock.build_app(name)
-    except BaseException as e:  # noqa: BLE001 - whatever an import raises
-        sys.stderr.write(traceback.format_exc())
+    except BaseException as e:
+        logging.getLogger("dspex").error("import failed", exc_info=True)
         sys.stderr.write(f"import {name}: {type(e).__name__}: {e}\n")
         sys.stderr.flush()
         os._exit(3)

@@ -79,18 +79,21 @@ class Command:
             hints = {}
         self._parameters: dict[str, _Parameter] = {}
         self._context = ""
+        self._context_first = False
         self._rest = False
         properties: dict[str, Any] = {}
         for p in inspect.signature(self.function).parameters.values():
             if p.kind is p.VAR_KEYWORD:
                 self._rest = True
                 continue
-            if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
-                raise TypeError(f"command {self.name!r}: arguments have names; {p.name!r} cannot be given by one")
             hint = hints.get(p.name, Any)
             if hint is Context or p.annotation in ("Context", "dspex.Context"):
-                self._context = p.name
+                # One that is only positional leaves its name free for an argument.
+                self._context = "" if p.kind is p.POSITIONAL_ONLY else p.name
+                self._context_first = p.kind is p.POSITIONAL_ONLY
                 continue
+            if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
+                raise TypeError(f"command {self.name!r}: arguments have names; {p.name!r} cannot be given by one")
             self._parameters[p.name] = _Parameter(p.name, _values.converter(hint), p.default is p.empty)
             if p.name not in _HOST_ARGUMENTS:
                 properties[p.name] = _values.schema(hint)
@@ -143,7 +146,10 @@ class Command:
 
     def call_inline(self, ctx: Context, args: dict[str, Any]) -> Any:
         """Run an inline command."""
-        return self.function(**self.bind(ctx, args))
+        return self._invoke(ctx, self.bind(ctx, args))
+
+    def _invoke(self, ctx: Context, bound: dict[str, Any]) -> Any:
+        return self.function(ctx, **bound) if self._context_first else self.function(**bound)
 
     async def call(self, ctx: Context, args: dict[str, Any], send: Send | None) -> Any:
         """Run the command to its end.
@@ -156,15 +162,15 @@ class Command:
         if self.streaming:
             return await self._stream(ctx, bound, send)
         if self._async:
-            return await self.function(**bound)
-        return await self._in_thread(ctx, lambda: self.function(**bound))
+            return await self._invoke(ctx, bound)
+        return await self._in_thread(ctx, lambda: self._invoke(ctx, bound))
 
     async def _stream(self, ctx: Context, bound: dict[str, Any], send: Send | None) -> Any:
         gathered: list[Any] = []
         if self._async:
-            chunks: AsyncIterator[Any] = self.function(**bound)
+            chunks: AsyncIterator[Any] = self._invoke(ctx, bound)
         else:
-            chunks = self._from_thread(ctx, self.function(**bound))
+            chunks = self._from_thread(ctx, self._invoke(ctx, bound))
         try:
             async for chunk in chunks:
                 if send is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import difflib
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 
 from dspex import _json
+from dspex._app import ThreadExit
 from dspex._context import Context
 from dspex._outbox import Outbox
 from dspex._proto import worker_pb2 as pb
-from dspex.errors import Error, ResultTooLarge
+from dspex.errors import Error, InvalidArgument, ResultTooLarge
 
 if TYPE_CHECKING:
     from dspex._app import App, Command
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
 
 # Chunks that a call may send before its first credit.
 WINDOW = 64
+# Seconds that cancelled calls get to end when the stream does.
+END_GRACE = 1.0
 _MAX_TRACEBACK = 16 << 10
 _MAX_MESSAGE = 8 << 10
+
+
+class TakenOver(Exception):
+    """The stream was ended because the host attached anew."""
+
+
+class ProtocolError(Exception):
+    """The host broke the protocol."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -36,6 +48,7 @@ class _Running:
     more: asyncio.Event | None = None
     seq: int = 0
     expired: bool = False
+    begun: bool = False
 
 
 class Attachment:
@@ -50,35 +63,74 @@ class Attachment:
         self._wake = asyncio.Event()
         self._out = Outbox(self._wake.set)
         self._running: dict[int, _Running] = {}
-        self._parts: dict[int, bytearray] = {}
+        # None stands for a payload that was too large.
+        self._parts: dict[int, bytearray | None] = {}
+        self._reader: asyncio.Task[Any] | None = None
 
     async def run(self) -> None:
         """Run calls until the host ends the stream; then cancel what is left."""
         helpers = [self._loop.create_task(self._write()), self._loop.create_task(self._beat())]
+        reader = self._reader = self._loop.create_task(self._read())
         try:
-            while (batch := await self._wire.read()) is not grpc.aio.EOF:
-                self._dispatch(batch)
+            await asyncio.wait([reader])
+            if reader.cancelled():
+                raise TakenOver
+            if (error := reader.exception()) is not None:
+                raise error
+            # The host still reads: each call has its end.
+            await self._end_calls()
+            helpers[0].cancel()
+            await asyncio.wait([helpers[0]])
+            while (batch := self._out.take()) is not None:
+                await self._wire.write(batch)
         finally:
+            reader.cancel()
             for helper in helpers:
                 helper.cancel()
-            tasks = [r.task for r in self._running.values() if r.task is not None]
-            for task in tasks:
-                task.cancel()
-            for r in self._running.values():
-                if r.timer is not None:
-                    r.timer.cancel()
+            for running in self._running.values():
+                if running.task is not None:
+                    running.task.cancel()
+                if running.timer is not None:
+                    running.timer.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _end_calls(self) -> None:
+        """Cancel what runs, and wait for it, though not for what does not react."""
+        tasks = [r.task for r in self._running.values() if r.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=END_GRACE)
+
+    def stop(self) -> None:
+        """End the stream from this side."""
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def _read(self) -> None:
+        while (batch := await self._wire.read()) is not grpc.aio.EOF:
+            self._dispatch(batch)
 
     def _dispatch(self, batch: Any) -> None:
         for fragment in batch.fragments:
             parts = self._parts.setdefault(fragment.call_id, bytearray())
-            parts += fragment.data
-            if len(parts) > self._settings.max_payload:
-                raise ValueError("the host sent more than the limit for one payload")
+            if parts is not None:
+                parts += fragment.data
+                if len(parts) > self._settings.max_payload:
+                    self._parts[fragment.call_id] = None
         for call in batch.calls:
+            if call.id in self._running:
+                raise ProtocolError(f"the host used the number {call.id} twice")
             args = call.args
             if call.fragmented:
-                args = bytes(self._parts.pop(call.id, b""))
+                if call.id not in self._parts:
+                    raise ProtocolError(f"the host sent no fragments of call {call.id}")
+                parts = self._parts.pop(call.id)
+                if parts is None:
+                    message = f"the arguments have more than {self._settings.max_payload} bytes"
+                    self._out.failure(call.id, reason="PAYLOAD_TOO_LARGE", message=message)
+                    continue
+                args = bytes(parts)
             self._begin(call, args)
         for cancel in batch.cancels:
             running = self._running.get(cancel.call_id)
@@ -87,6 +139,10 @@ class Attachment:
             elif running.task is not None:
                 running.expired = running.expired or cancel.reason == pb.CANCEL_REASON_DEADLINE
                 running.task.cancel()
+                if not running.begun:
+                    # Its coroutine never runs, so that nobody else ends the call.
+                    self._cancelled(cancel.call_id, running)
+                    self._ended(cancel.call_id, running)
         for credit in batch.credits:
             running = self._running.get(credit.call_id)
             if running is not None:
@@ -102,7 +158,10 @@ class Attachment:
         if call.remaining_ms == 0:
             self._out.refusal(call.id, "DEADLINE_EXCEEDED", "the call came when its time was over")
         elif command is None:
-            self._out.failure(call.id, reason="COMMAND_NOT_FOUND", message=f"there is no command {call.command[:80]!r}")
+            near = difflib.get_close_matches(call.command, self._app.commands, 1)
+            hint = f"did you mean {near[0]!r}?" if near else ""
+            message = f"there is no command {call.command[:80]!r}"
+            self._out.failure(call.id, reason="COMMAND_NOT_FOUND", message=message, hint=hint)
         elif command.inline:
             self._run_inline(call, command, args)
         elif len(self._running) >= self._settings.max_in_flight:
@@ -148,7 +207,7 @@ class Attachment:
 
     def _run_inline(self, call: Any, command: Command, args: bytes) -> None:
         try:
-            result = command.call_inline(self._context(call), _json.loads(args))
+            result = command.call_inline(self._context(call), _arguments(args))
             self._out.result(call.id, self._encode(result))
         except BaseException as e:  # noqa: BLE001 - a command must not end its worker
             self._fail(call.id, e)
@@ -163,24 +222,29 @@ class Attachment:
             self._out.chunk(call.id, running.seq, payload)
             running.seq += 1
 
+        running.begun = True
         try:
-            result = await command.call(self._context(call), _json.loads(args), send if call.stream else None)
+            result = await command.call(self._context(call), _arguments(args), send if call.stream else None)
             payload = self._encode(result)
         except asyncio.CancelledError:
-            if running.expired:
-                self._out.failure(
-                    call.id, reason="EXECUTION_TIMEOUT", message=f"command {command.name!r} ran out of time"
-                )
-            else:
-                self._out.failure(call.id, reason="CANCELLED", message=f"command {command.name!r} was cancelled")
+            self._cancelled(call.id, running)
         except BaseException as e:  # noqa: BLE001 - a command must not end its worker
             self._fail(call.id, e)
         else:
             self._out.result(call.id, payload)
         finally:
-            if running.timer is not None:
-                running.timer.cancel()
-            del self._running[call.id]
+            self._ended(call.id, running)
+
+    def _cancelled(self, call_id: int, running: _Running) -> None:
+        if running.expired:
+            self._out.failure(call_id, reason="EXECUTION_TIMEOUT", message="the call ran out of time")
+        else:
+            self._out.failure(call_id, reason="CANCELLED", message="the call was cancelled")
+
+    def _ended(self, call_id: int, running: _Running) -> None:
+        if running.timer is not None:
+            running.timer.cancel()
+        del self._running[call_id]
 
     def _encode(self, value: Any) -> bytes:
         payload = _json.dumps(value)
@@ -189,6 +253,8 @@ class Attachment:
         return payload
 
     def _fail(self, call_id: int, error: BaseException) -> None:
+        if isinstance(error, ThreadExit) and error.__cause__ is not None:
+            error = error.__cause__
         try:
             message = str(error)
         except Exception:  # noqa: BLE001 - __str__ is the author's too
@@ -226,6 +292,16 @@ class Attachment:
             due = max(due + interval, time.monotonic())
             seq += 1
             self._out.heartbeat(seq, len(self._running), int(max(lag, 0) * 1000), _rss())
+
+
+def _arguments(data: bytes) -> dict[str, Any]:
+    try:
+        args = _json.loads(data)
+    except ValueError as e:
+        raise InvalidArgument(f"the arguments are no JSON: {e}") from None
+    if not isinstance(args, dict):
+        raise InvalidArgument("the arguments are no object")
+    return args
 
 
 def _valid(text: str) -> str:

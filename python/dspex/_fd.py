@@ -7,10 +7,22 @@ whatever prints goes to stderr, at import time and later.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
 _handshake = -1
+
+
+class _Output(io.TextIOWrapper):
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
 
 
 def claim() -> None:
@@ -19,9 +31,10 @@ def claim() -> None:
     if _handshake < 0:
         _handshake = os.dup(1)
         os.dup2(2, 1)
-        # A line that is printed is seen at once, and not lost with the process.
-        with contextlib.suppress(AttributeError, ValueError):
-            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        # A line that is printed is seen at once, and not lost with the process; and when nobody
+        # reads any more, because the host has died, printing goes on without an error.
+        sys.stdout = _Output(os.fdopen(os.dup(2), "wb", 0), "utf-8", "backslashreplace", line_buffering=True)
+        sys.stderr = _Output(os.fdopen(os.dup(2), "wb", 0), "utf-8", "backslashreplace", line_buffering=True)
 
 
 def write_handshake(line: str) -> None:

@@ -134,8 +134,8 @@ def _depth(value: Any) -> int:
         v, depth = stack.pop()
         if depth > MAX_DEPTH + 1:
             return depth
-        children = _children(v)
-        if children:
-            deepest = max(deepest, depth)
-            stack.extend((child, depth + 1) for _, child in children)
+        if isinstance(v, (str, int, float, bool)) or v is None:
+            continue
+        deepest = max(deepest, depth)
+        stack.extend((child, depth + 1) for _, child in _children(v))
     return deepest

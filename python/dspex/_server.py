@@ -7,6 +7,7 @@ one number, and their descriptors would clash with those of other packages.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -18,7 +19,7 @@ import grpc
 import grpc.aio
 
 from dspex import _fd, _json
-from dspex._attachment import Attachment
+from dspex._attachment import Attachment, ProtocolError, TakenOver
 from dspex._proto import worker_pb2 as pb
 from dspex._settings import LanguageModel, Settings
 from dspex._version import __version__
@@ -42,12 +43,23 @@ def serve(app: WorkerApp) -> None:
     try:
         import uvloop
     except ImportError:
-        asyncio.run(_Worker(app).run())
+        _run(asyncio.new_event_loop(), _Worker(app))
     else:
-        uvloop.run(_Worker(app).run())
+        _run(uvloop.new_event_loop(), _Worker(app))
     sys.stderr.flush()
     # Threads that still run a command would keep the interpreter from ending.
     os._exit(0)
+
+
+def _run(loop: asyncio.AbstractEventLoop, worker: _Worker) -> None:
+    """Run a worker to its end, whatever the tasks of its commands raise."""
+    asyncio.set_event_loop(loop)
+    main = loop.create_task(worker.run())
+    while not main.done():
+        # A SystemExit that a task of a command raises goes through the loop; the worker goes on.
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_until_complete(main)
+    main.result()
 
 
 class _Worker:
@@ -57,7 +69,8 @@ class _Worker:
         self._app = app
         self._settings = Settings()
         self._stop = asyncio.Event()
-        self._attached: asyncio.Task[Any] | None = None
+        self._configured = False
+        self._attached: Attachment | None = None
         self._streams = 0
         self._orphan_grace = float(os.environ.get("DSPEX_ORPHAN_GRACE", "60"))
         self._orphan: asyncio.TimerHandle | None = None
@@ -147,19 +160,27 @@ class _Worker:
             self._app.configure(s)
         except Exception as e:  # noqa: BLE001 - told to the host, which gives up this start
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, s.scrub(f"{type(e).__name__}: {e}"))
+        self._configured = True
         return pb.ConfigureResponse()
 
     async def _attach(self, requests: Any, context: Any) -> None:
+        if not self._configured:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "Configure comes before Attach")
         if self._attached is not None:
             # A host that comes again takes over from its former self.
-            self._attached.cancel()
-        me = asyncio.current_task()
-        self._attached = me
+            self._attached.stop()
+        attachment = self._attached = Attachment(self._app, self._settings, context)
         self._count(1)
         try:
-            await Attachment(self._app, self._settings, context).run()
+            await attachment.run()
+        except asyncio.CancelledError:
+            pass  # the host has gone, or the worker stops
+        except TakenOver:
+            await context.abort(grpc.StatusCode.ABORTED, "the host attached anew")
+        except ProtocolError as e:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(e))
         finally:
-            if self._attached is me:
+            if self._attached is attachment:
                 self._attached = None
             self._count(-1)
 

@@ -31,7 +31,7 @@ class WorkerApp(App):
         self.command(idempotent=True)(self.programs.list_programs)
         self.command(idempotent=True)(self.programs.delete_program)
 
-    def ping(self, ctx: Context, **args: Any) -> dict[str, Any]:
+    def ping(self, ctx: Context, /, **args: Any) -> dict[str, Any]:
         """Answer at once with the arguments, the worker's ID and its process ID."""
         return {"pong": True, "args": args, "worker": ctx.worker_id, "pid": os.getpid()}
 

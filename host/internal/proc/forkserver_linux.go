@@ -264,6 +264,10 @@ func (c *forkChild) signal(sig syscall.Signal) error {
 				result = unix.Kill(-c.number, sig)
 			}
 		}
+		if errors.Is(result, unix.ESRCH) {
+			// Just forked, it leads no group yet.
+			result = unix.PidfdSendSignal(int(fd), sig, nil, 0)
+		}
 	})
 	if err != nil || errors.Is(result, unix.ESRCH) {
 		return os.ErrProcessDone
