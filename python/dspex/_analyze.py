@@ -60,7 +60,10 @@ def _column(values: list[Any]) -> dict[str, Any]:
         return out
     kind = out["kind"] = next(iter(kinds))
     if kind == "number":
-        out.update(_numbers(present))
+        try:
+            out.update(_numbers(present))
+        except OverflowError:
+            raise InvalidArgument("analyze: the numbers are too large to be summed") from None
     elif kind == "text":
         lengths = [len(v) for v in present]
         out["length"] = {"min": min(lengths), "max": max(lengths), "mean": statistics.fmean(lengths)}

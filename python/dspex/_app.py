@@ -68,6 +68,8 @@ class Command:
         self.cancellable = self._async
         if inline and (streaming or self._async):
             raise TypeError(f"command {name!r}: only a plain function can be inline")
+        if not streaming and (self._generator or inspect.isasyncgenfunction(function)):
+            raise TypeError(f"command {name!r}: a generator function is a streaming command: use App.stream")
         if streaming and not (self._generator or inspect.isasyncgenfunction(function)):
             raise TypeError(f"command {name!r}: a streaming command is a generator function")
         self._bind_signature()

@@ -39,13 +39,15 @@ def dumps(value: Any) -> bytes:
         ResultInvalid: Something in the value has no JSON form, is not a finite number, or
             nests deeper than 64 levels.
     """
+    if _too_deep(value):
+        raise ResultInvalid(f"result nests deeper than {MAX_DEPTH} levels")
     try:
         if orjson is None:
             return json.dumps(value, default=_convert, ensure_ascii=False, allow_nan=False).encode()
         out = orjson.dumps(value, default=_convert, option=orjson.OPT_SERIALIZE_NUMPY)
     except ResultInvalid:
         raise
-    except (TypeError, ValueError, RecursionError, UnicodeError) as e:
+    except Exception as e:  # a value's own methods are called too
         raise ResultInvalid(f"result is no JSON: {_locate(value) or e}") from e
     # orjson writes numbers that are not finite as null, and allows more depth than others read.
     if b"null" in out and (where := _not_finite(value)):
@@ -53,6 +55,22 @@ def dumps(value: Any) -> bytes:
     if out.count(b"[") + out.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise ResultInvalid(f"result nests deeper than {MAX_DEPTH} levels")
     return out
+
+
+def _too_deep(value: Any) -> bool:
+    """Report whether plain containers nest too deep: orjson corrupts memory on deep tuples."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for v in level
+            if isinstance(v, (list, tuple, dict))
+            for child in (v.values() if isinstance(v, dict) else v)
+            if isinstance(child, (list, tuple, dict))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _convert(value: Any) -> Any:
@@ -93,7 +111,7 @@ def _children(value: Any) -> list[tuple[str, Any]]:
         return []
     try:
         return [("", _convert(value))]
-    except (TypeError, ResultInvalid):
+    except Exception:  # noqa: BLE001 - a value's own methods are called
         return []
 
 

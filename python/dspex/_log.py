@@ -12,16 +12,25 @@ from typing import Any
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 
+_LEVELS = (
+    (logging.ERROR, "error"),
+    (logging.WARNING, "warn"),
+    (logging.INFO, "info"),
+    (logging.DEBUG, "debug"),
+    (-1, "trace"),
+)
+
+
 class JSONFormatter(logging.Formatter):
     """Writes one JSON object a record: level, message, logger, extras, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
-        level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
+        level = next(name for least, name in _LEVELS if record.levelno >= least)
         at = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
         entry: dict[str, Any] = {
-            "@level": {"warning": "warn", "notset": "info"}.get(level, level),
-            "@message": record.getMessage(),
+            "@level": level,
+            "@message": _text(record),
             "@timestamp": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "logger": record.name,
         }
@@ -30,7 +39,21 @@ class JSONFormatter(logging.Formatter):
                 entry[key.lstrip("@") or "extra"] = value
         if record.exc_info:
             entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))[-16384:]
-        return json.dumps(entry, default=repr)
+        return json.dumps(entry, default=_repr)
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a record must not end a call
+        return f"{record.msg!s} (its arguments cannot be shown)"
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - as above
+        return f"<{type(value).__name__}>"
 
 
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -6,12 +6,13 @@ never seen, and losing a worker loses nothing.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from dspex import _types
-from dspex.errors import InvalidArgument, LanguageModelError
+from dspex.errors import InputMismatch, InvalidArgument, LanguageModelError
 
 if TYPE_CHECKING:
     from dspex._settings import Settings
@@ -41,25 +42,33 @@ _REASONS = (
 )
 
 
+_ready = False
+
+
 def load_dspy() -> Any:
     """Import DSPy with what a server needs: no price list from the network, no cache on disk."""
-    import sys
-
-    if (loaded := sys.modules.get("dspy")) is not None:
-        return loaded
+    global _ready
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
     import dspy
 
-    # Entries on disk are pickles, which whoever can write the folder could forge.
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True, memory_max_entries=_MAX_ANSWERS)
+    if not _ready:
+        # Entries on disk are pickles, which whoever can write the folder could forge.
+        dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=True, memory_max_entries=_MAX_ANSWERS)
+        _ready = True
     return dspy
+
+
+async def _loaded_dspy() -> Any:
+    """Import DSPy without holding up the calls that run."""
+    return load_dspy() if _ready else await asyncio.to_thread(load_dspy)
 
 
 class _Built:
     """A program that is ready to run."""
 
-    def __init__(self, module: Any, outputs: list[str], model: str) -> None:
+    def __init__(self, module: Any, inputs: list[str], outputs: list[str], model: str) -> None:
         self.module = module
+        self.inputs = inputs
         self.outputs = outputs
         self.model = model
 
@@ -83,6 +92,7 @@ class Programs:
 
     async def create_program(self, name: str, program_data: dict[str, Any]) -> dict[str, Any]:
         """Build a program and describe it. The host has checked it and keeps it; no model is called."""
+        await _loaded_dspy()
         built = self._built(program_data)
         signature = program_data["spec"]["signature"]
         return {
@@ -97,9 +107,11 @@ class Programs:
         self, program_id: str, inputs: dict[str, Any], program_data: dict[str, Any]
     ) -> dict[str, Any]:
         """Run a program on its inputs and return its typed outputs, and the tokens that it used."""
+        dspy = await _loaded_dspy()
         built = self._built(program_data)
+        if not set(inputs) <= set(built.inputs):
+            raise InputMismatch(f"program {program_id!r} takes the inputs {', '.join(built.inputs)}")
         lm = self._model(built.model)
-        dspy = load_dspy()
         # A context for this call alone: no setting, trace or history is shared between calls.
         with dspy.context(lm=lm, trace=[], disable_history=True, track_usage=True):
             try:
@@ -167,7 +179,7 @@ def _build(spec: dict[str, Any]) -> _Built:
     outputs = [f["name"] for f in spec["signature"]["outputs"]]
     if spec["module"] == "ChainOfThought":
         outputs = ["reasoning", *outputs]
-    return _Built(module, outputs, spec.get("lm") or "")
+    return _Built(module, inputs, outputs, spec.get("lm") or "")
 
 
 def _explain(error: Exception) -> Exception:
@@ -175,5 +187,7 @@ def _explain(error: Exception) -> Exception:
     names = {cls.__name__ for cls in type(error).__mro__}
     for name, reason, hint in _REASONS:
         if name in names:
+            if reason == "LM_UNAVAILABLE" and "timed out" in str(error):
+                reason, hint = "LM_TIMEOUT", "raise the lm's timeout, or try again"
             return LanguageModelError(f"{type(error).__name__}: {error}", reason=reason, hint=hint)
     return error

@@ -2,6 +2,7 @@
 
     Error
     ├── CallerError         the caller can mend it
+    │   ├── InputMismatch
     │   ├── InvalidArgument
     │   └── NotFound
     └── WorkerError         the worker cannot do it
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "CallerError",
     "Error",
+    "InputMismatch",
     "InvalidArgument",
     "LanguageModelError",
     "NotFound",
@@ -51,6 +53,12 @@ class CallerError(Error):
 
 class InvalidArgument(CallerError):
     """An argument is missing, unknown, or of the wrong type or value."""
+
+
+class InputMismatch(CallerError):
+    """The inputs do not fit the program's signature."""
+
+    reason = "INPUT_MISMATCH"
 
 
 class NotFound(CallerError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,8 +17,6 @@ print("a print at import time")
 os.system("echo so does a child process")
 
 app = dspex.App("acme")
-gate = threading.Event()
-calm = asyncio.CancelledError
 
 
 @app.command
@@ -140,10 +138,8 @@ async def wait(marker: str = "") -> str:
 async def stubborn(marker: str) -> str:
     """Ignore cancellation until a file is there."""
     while not os.path.exists(marker):
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.005)
-        except asyncio.CancelledError:
-            pass
     return "at last"
 
 
@@ -176,7 +172,7 @@ async def deep(levels: int) -> Any:
 @app.stream
 async def count(to: int, ctx: dspex.Context) -> AsyncIterator[int]:
     for i in range(to):
-        await ctx.progress({"at": i})
+        ctx.progress({"at": i})
         yield i
     ctx.set_result({"counted": to})
 

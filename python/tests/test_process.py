@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import pathlib
@@ -137,28 +136,6 @@ def test_sigint_is_ignored_and_sigterm_ends() -> None:
     run(test())
 
 
-def test_sigterm_lets_running_calls_finish(tmp_path: pathlib.Path) -> None:
-    async def test() -> None:
-        async with attached() as (w, stream):
-            marker = tmp_path / "go"
-            running = await stream.call("block", {"marker": str(marker)})
-            await (await stream.call("ping")).result()
-            w.process.send_signal(signal.SIGTERM)
-            # Begun calls go on, new ones are refused.
-            await stream.until(lambda: stream.acked == 2)
-            while True:
-                late = await stream.call("echo", {"value": 1})
-                frame = await late.terminal
-                if type(frame).__name__ == "Refusal":
-                    assert frame.reason == "DRAINING"
-                    break
-            marker.touch()
-            assert await running.result() == "released"
-            assert await w.exit_code() == 0
-
-    run(test())
-
-
 def test_orphan_ends_by_itself() -> None:
     async def test() -> None:
         async with worker({"DSPEX_ORPHAN_GRACE": "0.2"}, "acme_commands") as w:
@@ -273,14 +250,5 @@ def test_long_socket_path() -> None:
         assert code != 0
         assert "107" in log
         assert "Traceback" not in log
-
-    run(test())
-
-
-def test_event_loop_is_left_alone_by_its_own_clients() -> None:
-    async def test() -> None:
-        async with attached() as (_, stream):
-            answers = await asyncio.gather(*[stream.call("echo", {"value": i}) for i in range(50)])
-            assert [await a.result() for a in answers] == list(range(50))
 
     run(test())

@@ -84,6 +84,8 @@ class Stream:
         self.next_id = 1
         self.error: BaseException | None = None
         self.reader = asyncio.create_task(self._read())
+        # Set once more when the reader is done, which it is not before its coroutine has returned.
+        self.reader.add_done_callback(lambda _: self.changed.set())
 
     async def send(self, **frames: Any) -> None:
         await self.rpc.write(pb.AttachRequest(**frames))
@@ -205,7 +207,9 @@ class Worker:
 
     async def configure(self, **fields: Any) -> None:
         defaults: dict[str, Any] = {"worker_id": "qa-1", "pool": "qa", "generation": 1, "max_in_flight": 256}
-        request = pb.ConfigureRequest(**{**defaults, "heartbeat_ms": 60_000, "max_payload_bytes": MAX_MESSAGE, **fields})
+        request = pb.ConfigureRequest(
+            **{**defaults, "heartbeat_ms": 60_000, "max_payload_bytes": MAX_MESSAGE, **fields}
+        )
         await self.unary("/dspex.worker.v1.WorkerService/Configure", request.SerializeToString())
 
     def attach(self) -> Stream:
