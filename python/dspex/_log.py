@@ -12,6 +12,9 @@ from typing import Any
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 
+# Characters of a message; each may take six in JSON, and the host cuts lines at 64 KiB.
+_MAX_TEXT = 8192
+
 _LEVELS = (
     (logging.ERROR, "error"),
     (logging.WARNING, "warn"),
@@ -44,7 +47,7 @@ class JSONFormatter(logging.Formatter):
 
 def _text(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()
+        return record.getMessage()[:_MAX_TEXT]
     except Exception:  # noqa: BLE001 - a record must not end a call
         return f"{record.msg!s} (its arguments cannot be shown)"
 
