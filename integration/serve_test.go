@@ -24,6 +24,7 @@ func acme(t *testing.T, more string) string {
 	return `
 pool "qa" {
   module            = "acme.workers"
+  min_ready         = 2
   size              = 2
   execution_timeout = "60s"
   cancel_grace      = "300ms"
