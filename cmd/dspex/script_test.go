@@ -70,7 +70,7 @@ func TestScripts(t *testing.T) {
 			"ended": ended,
 			"asks":  asks,
 			"noworkers": func(ts *testscript.TestScript, _ bool, _ []string) {
-				if left := leftovers(ts.Getenv("WORK")); len(left) > 0 {
+				if left := leftovers(ts.Getenv("WORK") + "/"); len(left) > 0 {
 					ts.Fatalf("processes are left: %s", left)
 				}
 			},

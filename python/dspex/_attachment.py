@@ -69,7 +69,7 @@ class Attachment:
 
     async def run(self) -> None:
         """Run calls until the host ends the stream; then cancel what is left."""
-        helpers = [self._loop.create_task(self._write()), self._loop.create_task(self._beat())]
+        lanes = [self._loop.create_task(self._write()), self._loop.create_task(self._beat())]
         reader = self._reader = self._loop.create_task(self._read())
         try:
             await asyncio.wait([reader])
@@ -79,20 +79,20 @@ class Attachment:
                 raise error
             # The host still reads: each call has its end.
             await self._end_calls()
-            helpers[0].cancel()
-            await asyncio.wait([helpers[0]])
+            lanes[0].cancel()
+            await asyncio.wait([lanes[0]])
             while (batch := self._out.take()) is not None:
                 await self._wire.write(batch)
         finally:
             reader.cancel()
-            for helper in helpers:
-                helper.cancel()
+            for lane in lanes:
+                lane.cancel()
             for running in self._running.values():
                 if running.task is not None:
                     running.task.cancel()
                 if running.timer is not None:
                     running.timer.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _end_calls(self) -> None:
         """Cancel what runs, and wait for it, though not for what does not react."""
