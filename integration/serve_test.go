@@ -184,6 +184,27 @@ func mustJSON(v any) []byte {
 	return raw
 }
 
+func TestPayloadsOverTheLimit(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	s := ready(t, acme(t, "worker {\n    max_message = \"1MiB\"\n  }"))
+	big := strings.Repeat("x", 2<<20)
+	e := s.fails(413, "PAYLOAD_TOO_LARGE", http.MethodPost, "/v1/pools/qa/call", map[string]any{"command": "greet", "args": map[string]string{"name": big}})
+	if e["may_have_run"] != "no" {
+		t.Errorf("may_have_run = %v, want no", e["may_have_run"])
+	}
+	s.fails(500, "RESULT_TOO_LARGE", http.MethodPost, "/v1/pools/qa/call", `{"command":"large","args":{"size":2097152}}`)
+	// Nothing else was disturbed.
+	if got := s.call("qa", "large", map[string]any{"size": 1000}); len(got.(string)) != 1000 {
+		t.Errorf("a small result after a large one has %d characters, want 1000", len(got.(string)))
+	}
+	for _, w := range s.workers("qa") {
+		if number(t, w["generation"]) != 1 {
+			t.Errorf("worker %v was restarted", w["id"])
+		}
+	}
+}
+
 func TestSessionsReachTheWorker(t *testing.T) {
 	t.Parallel()
 	needPython(t)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
 
 import dspex
@@ -100,6 +103,16 @@ async def large(size: int) -> str:
 async def unserialisable() -> object:
     """Return what no JSON can hold."""
     return object()
+
+
+@app.command
+async def chance(ctx: dspex.Context) -> dict[str, object]:
+    """Return random values, and the files that the worker has open."""
+    files = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            files.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return {"random": random.random(), "uuid": str(uuid.uuid4()), "worker": ctx.worker_id, "files": files}
 
 
 @app.stream
