@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -52,10 +54,12 @@ type Host struct {
 	events  events
 	starts  *semaphore.Weighted
 
-	lock     *dirLock
-	sessions *session.Sessions
-	pools    []*Pool // immutable after Start
-	byName   map[string]*Pool
+	// socketDir is where workers make their sockets; immutable after Start.
+	socketDir string
+	lock      *dirLock
+	sessions  *session.Sessions
+	pools     []*Pool // immutable after Start
+	byName    map[string]*Pool
 
 	mu    sync.Mutex
 	state hostState // guarded by mu
@@ -132,6 +136,9 @@ func (h *Host) Start(ctx context.Context) (err error) {
 		return err
 	}
 	if h.lock, err = lockDir(dataDir, h.cfg.Host.Name); err != nil {
+		return err
+	}
+	if err := h.clearSockets(); err != nil {
 		return err
 	}
 	if h.sessions, err = h.openSessions(); err != nil {
@@ -304,11 +311,30 @@ func (h *Host) prepareDirs() (dataDir string, err error) {
 	if err := ownDir(h.cfg.Host.RunDir, 0o755); err != nil {
 		return "", err
 	}
-	return dataDir, ownDir(h.socketDir(), 0o700)
+	// Hosts may share a run folder, so that this one's sockets have a folder named
+	// by its data folder, which it alone can have.
+	digest := sha256.Sum256([]byte(dataDir))
+	h.socketDir = filepath.Join(h.cfg.Host.RunDir, "w-"+hex.EncodeToString(digest[:4]))
+	return dataDir, nil
 }
 
-// socketDir is where workers make their sockets.
-func (h *Host) socketDir() string { return filepath.Join(h.cfg.Host.RunDir, "w") }
+// clearSockets makes the folder in which workers make their sockets, and removes
+// what a host that was killed has left there. The data folder is locked.
+func (h *Host) clearSockets() error {
+	if err := ownDir(h.socketDir, 0o700); err != nil {
+		return err
+	}
+	left, err := os.ReadDir(h.socketDir)
+	if err != nil {
+		return fmt.Errorf("read socket folder: %w", err)
+	}
+	for _, e := range left {
+		if err := os.RemoveAll(filepath.Join(h.socketDir, e.Name())); err != nil {
+			return fmt.Errorf("clear socket folder: %w", err)
+		}
+	}
+	return nil
+}
 
 func (h *Host) openSessions() (*session.Sessions, error) {
 	var store session.Store

@@ -87,6 +87,11 @@ func runFakeWorker(mode string) {
 		if err := json.Unmarshal(args, &a); err != nil {
 			return nil, err
 		}
+		begun, err := os.CreateTemp(filepath.Dir(a.File), filepath.Base(a.File)+".begun")
+		if err != nil {
+			return nil, err
+		}
+		_ = begun.Close()
 		for tick := time.NewTicker(2 * time.Millisecond); ; {
 			if _, err := os.Stat(a.File); err == nil {
 				return map[string]any{"worker": ctx.WorkerID()}, nil

@@ -170,7 +170,10 @@ func TestWorkerKilledMidCall(t *testing.T) {
 			results <- err
 		}()
 	}
-	until(t, "4 calls are in flight", func() bool { return f.pool.Stats().InFlight == 4 })
+	until(t, "the workers have begun 4 calls", func() bool {
+		begun, _ := filepath.Glob(gate + ".begun*")
+		return len(begun) == 4
+	})
 	victim := f.pool.Workers()[0]
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -419,7 +422,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 			for _, pid := range pids {
 				until(t, fmt.Sprintf("process %d is gone", pid), func() bool { return gone(pid) })
 			}
-			left, err := filepath.Glob(filepath.Join(f.dir, "run", "w", "*"))
+			left, err := filepath.Glob(filepath.Join(f.dir, "run", "w-*", "*"))
 			if err != nil || len(left) > 0 {
 				t.Errorf("socket folders left: %v", left)
 			}
@@ -480,6 +483,29 @@ func TestSecondHostOnOneFolder(t *testing.T) {
 	}
 	if _, err := f.pool.Execute(t.Context(), "echo", nil); err != nil {
 		t.Errorf("the first host was disturbed: %v", err)
+	}
+}
+
+func TestSocketsOfAKilledHostAreRemoved(t *testing.T) {
+	t.Parallel()
+	f := setup(t, "ok")
+	stale := filepath.Join(f.socketDir, "plugin-dir-of-a-dead-host")
+	if err := os.MkdirAll(stale, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := New(f.cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close(context.Background())
+	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", stale, err)
 	}
 }
 

@@ -86,7 +86,7 @@ func (h *Host) workerOptions(p *Pool, id string, slots int, env *pyenv.Environme
 		ID:             id,
 		Pool:           c.Name,
 		Spec:           proc.Spec{Argv: c.Command, Env: h.workerEnv(c), Dir: c.Cwd},
-		SocketDir:      h.socketDir(),
+		SocketDir:      h.socketDir,
 		Launcher:       proc.Exec{},
 		StartupTimeout: c.StartupTimeout,
 		MaxMessage:     int(c.Worker.MaxMessage),

@@ -23,7 +23,7 @@ const (
 	// maxSocketPath is the longest path of a unix socket on Linux, in bytes.
 	maxSocketPath = 107
 	// workerSocket is what a worker's socket adds to the run folder's path.
-	workerSocket = len("/w/plugin-dir0000000000/worker-0000000.sock")
+	workerSocket = len("/w-00000000/plugin-dir0000000000/worker-0000000.sock")
 )
 
 // Validate checks a configuration that was made in Go. One that was loaded is
