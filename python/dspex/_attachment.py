@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WINDOW = 64
 # Seconds that cancelled calls get to end when the stream does.
 END_GRACE = 1.0
+# Seconds for the last frames to go out before the server stops.
+_FLUSH_GRACE = 0.1
 _MAX_TRACEBACK = 16 << 10
 _MAX_MESSAGE = 8 << 10
 
@@ -66,6 +68,7 @@ class Attachment:
         # None stands for a payload that was too large.
         self._parts: dict[int, bytearray | None] = {}
         self._reader: asyncio.Task[Any] | None = None
+        self._draining = False
 
     async def run(self) -> None:
         """Run calls until the host ends the stream; then cancel what is left."""
@@ -101,6 +104,15 @@ class Attachment:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=END_GRACE)
+
+    async def drain(self, grace: float) -> None:
+        """Refuse new calls, and wait for those that run, though no longer than grace."""
+        self._draining = True
+        tasks = [r.task for r in self._running.values() if r.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+            # What they have put into the outbox is written by then.
+            await asyncio.sleep(_FLUSH_GRACE)
 
     def stop(self) -> None:
         """End the stream from this side."""
@@ -157,6 +169,8 @@ class Attachment:
         command = self._app.commands.get(call.command)
         if call.remaining_ms == 0:
             self._out.refusal(call.id, "DEADLINE_EXCEEDED", "the call came when its time was over")
+        elif self._draining:
+            self._out.refusal(call.id, "DRAINING", "the worker takes no new calls")
         elif command is None:
             near = difflib.get_close_matches(call.command, self._app.commands, 1)
             hint = f"did you mean {near[0]!r}?" if near else ""
@@ -257,20 +271,20 @@ class Attachment:
             error = error.__cause__
         try:
             message = str(error)
-        except Exception:  # noqa: BLE001 - __str__ is the author's too
+        except BaseException:  # noqa: BLE001 - __str__ is the author's too
             message = "(its text could not be made)"
-        message = self._settings.scrub(message)[:_MAX_MESSAGE]
+        message = _valid(self._settings.scrub(message))[:_MAX_MESSAGE]
         if isinstance(error, Error):
             # The worker speaks: the type adds nothing.
             kind = "" if error.reason != "PYTHON_EXCEPTION" else type(error).__name__
-            self._out.failure(call_id, reason=error.reason, type=kind, message=message, hint=error.hint)
+            self._out.failure(call_id, reason=error.reason, type=kind, message=message, hint=_valid(str(error.hint)))
             return
         trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._out.failure(
             call_id,
             reason="PYTHON_EXCEPTION",
             type=type(error).__name__,
-            message=_valid(message),
+            message=message,
             traceback=_valid(self._settings.scrub(trace)[-_MAX_TRACEBACK:]),
         )
 

@@ -43,8 +43,11 @@ def dumps(value: Any) -> bytes:
         raise ResultInvalid(f"result nests deeper than {MAX_DEPTH} levels")
     try:
         if orjson is None:
-            return json.dumps(value, default=_convert, ensure_ascii=False, allow_nan=False).encode()
-        out = orjson.dumps(value, default=_convert, option=orjson.OPT_SERIALIZE_NUMPY)
+            out = json.dumps(value, default=_simpler, ensure_ascii=False, allow_nan=False).encode()
+        else:
+            # Dataclasses go through _simpler, which looks how deep they are.
+            option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
+            out = orjson.dumps(value, default=_simpler, option=option)
     except ResultInvalid:
         raise
     except Exception as e:  # a value's own methods are called too
@@ -71,6 +74,14 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _simpler(value: Any) -> Any:
+    """Return a simpler form of a value, for the encoder: no deeper than it stands."""
+    out = _convert(value)
+    if _too_deep(out):
+        raise ResultInvalid(f"result nests deeper than {MAX_DEPTH} levels")
+    return out
 
 
 def _convert(value: Any) -> Any:

@@ -14,6 +14,8 @@ _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"m
 
 # Characters of a message; each may take six in JSON, and the host cuts lines at 64 KiB.
 _MAX_TEXT = 8192
+_MAX_EXTRA = 512
+_MAX_LINE = 60 << 10
 
 _LEVELS = (
     (logging.ERROR, "error"),
@@ -39,10 +41,14 @@ class JSONFormatter(logging.Formatter):
         }
         for key, value in vars(record).items():
             if key not in _STANDARD:
-                entry[key.lstrip("@") or "extra"] = value
+                entry[key.lstrip("@") or "extra"] = value if isinstance(value, (int, float)) else _repr(value)
         if record.exc_info:
             entry["traceback"] = "".join(traceback.format_exception(*record.exc_info))[-16384:]
-        return json.dumps(entry, default=_repr)
+        line = json.dumps(entry)
+        if len(line) > _MAX_LINE:  # an escape is six times as long as its character
+            short = list(entry.items())[:16]
+            line = json.dumps({k[:64]: v[:_MAX_EXTRA] if isinstance(v, str) else v for k, v in short})
+        return line
 
 
 def _text(record: logging.LogRecord) -> str:
@@ -54,7 +60,7 @@ def _text(record: logging.LogRecord) -> str:
 
 def _repr(value: Any) -> str:
     try:
-        return repr(value)
+        return (value if isinstance(value, str) else repr(value))[:_MAX_EXTRA]
     except Exception:  # noqa: BLE001 - as above
         return f"<{type(value).__name__}>"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +12,10 @@ from dspex._proto import worker_pb2 as pb
 FRAGMENT = 64 << 10
 # How much payload one message carries, so that a large one does not hold up the small.
 BATCH = 256 << 10
+# Events of one call that wait; more are dropped.
+MAX_EVENTS = 32
+# What a frame costs beside its payload.
+_OVERHEAD = 32
 
 
 @dataclasses.dataclass
@@ -43,6 +47,9 @@ class Outbox:
         # Calls that have a large payload under way, with the frames behind it.
         self._uploads: dict[int, deque[_Frame]] = {}
         self._dirty = False
+        # Frames in _small, and events among all that wait, by call.
+        self._waiting: Counter[int] = Counter()
+        self._events: Counter[int] = Counter()
 
     def acknowledge(self) -> None:
         """Acknowledge one batch of the host."""
@@ -62,7 +69,7 @@ class Outbox:
         if len(payload) <= FRAGMENT and call_id not in self._uploads and self._size < BATCH and not self._small:
             # The usual case, without a detour.
             self._next.results.add(call_id=call_id, result=payload)
-            self._size += len(payload)
+            self._size += len(payload) + _OVERHEAD
             self._changed()
             return
 
@@ -81,11 +88,17 @@ class Outbox:
         self._put(call_id, _Frame(payload, place))
 
     def event(self, call_id: int, kind: str, payload: bytes) -> None:
-        """Tell about a running call. An event too large for one fragment is dropped."""
-        if len(payload) <= FRAGMENT:
-            self._put(
-                call_id, _Frame(payload, lambda batch, _: batch.events.add(call_id=call_id, kind=kind, data=payload))
-            )
+        """Tell about a running call. One too large for a fragment is dropped, or if too many wait."""
+
+        def place(batch: Any, _: bool) -> None:
+            batch.events.add(call_id=call_id, kind=kind, data=payload)
+            self._events[call_id] -= 1
+            if not self._events[call_id]:
+                del self._events[call_id]
+
+        if len(payload) <= FRAGMENT and self._events[call_id] < MAX_EVENTS:
+            self._events[call_id] += 1
+            self._put(call_id, _Frame(payload, place))
 
     def failure(self, call_id: int, **fields: str) -> None:
         """End a call that was begun, with an error."""
@@ -102,9 +115,14 @@ class Outbox:
         batch, size = self._next, self._size
         while self._small and size < BATCH:
             call_id, frame = self._small.popleft()
+            self._waiting[call_id] -= 1
+            if not self._waiting[call_id]:
+                del self._waiting[call_id]
             frame.place(batch, False)
-            size += len(frame.payload)
+            size += len(frame.payload) + _OVERHEAD
         for call_id in list(self._uploads):
+            if call_id in self._waiting:
+                continue  # earlier frames of the same call go first
             if size >= 2 * BATCH:
                 break
             size += self._upload(batch, call_id)
@@ -124,6 +142,7 @@ class Outbox:
         elif frame.large:
             self._uploads[call_id] = deque([frame])
         else:
+            self._waiting[call_id] += 1
             self._small.append((call_id, frame))
         self._changed()
 

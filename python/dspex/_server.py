@@ -35,6 +35,8 @@ _MAX_SOCKET_PATH = 107
 _SERVING = b"\x08\x01"
 # Longest time that running calls get when the worker stops.
 _STOP_GRACE = 0.25
+# Longest time that SIGTERM lets running calls go on.
+_DRAIN_GRACE = 5.0
 
 
 def serve(app: WorkerApp) -> None:
@@ -70,6 +72,7 @@ class _Worker:
         self._settings = Settings()
         self._stop = asyncio.Event()
         self._configured = False
+        self._draining: asyncio.Task[None] | None = None
         self._attached: Attachment | None = None
         self._streams = 0
         self._orphan_grace = float(os.environ.get("DSPEX_ORPHAN_GRACE", "60"))
@@ -78,7 +81,7 @@ class _Worker:
     async def run(self) -> None:
         version = _negotiate()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
         limit = int(os.environ.get("DSPEX_MAX_MESSAGE", str(64 << 20))) + _SLACK
         server = grpc.aio.server(
             options=[
@@ -99,6 +102,14 @@ class _Worker:
         _fd.write_handshake(f"1|{version}|unix|{path}|grpc")
         await self._stop.wait()
         await server.stop(_STOP_GRACE)
+
+    def _terminate(self) -> None:
+        """Let running calls finish, for a while; a second SIGTERM does not wait for them."""
+        if self._draining is not None or self._attached is None:
+            self._stop.set()
+            return
+        self._draining = asyncio.get_running_loop().create_task(self._attached.drain(_DRAIN_GRACE))
+        self._draining.add_done_callback(lambda _: self._stop.set())
 
     def _services(self) -> tuple[Any, ...]:
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler

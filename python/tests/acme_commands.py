@@ -187,3 +187,25 @@ def count_sync(to: int) -> Iterator[int]:
 async def large_chunks(sizes: list[int]) -> AsyncIterator[str]:
     for size in sizes:
         yield "c" * size
+
+
+@app.command
+async def refuse_without_unicode() -> None:
+    raise dspex.InvalidArgument("bad \ud800", hint="\ud800")
+
+
+class Loud(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+@app.command
+async def fail_loudly() -> None:
+    raise Loud
+
+
+@app.stream
+async def report(times: int, ctx: dspex.Context) -> AsyncIterator[int]:
+    for i in range(times):
+        ctx.progress(i)
+    yield times

@@ -422,3 +422,25 @@ def test_measure_pings(capsys: pytest.CaptureFixture[str]) -> None:
             print(f"\n{total / took:,.0f} pings/s, the test host's own work included")
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("command", "want"), [("refuse_without_unicode", "INVALID_ARGUMENT"), ("fail_loudly", "PYTHON_EXCEPTION")]
+)
+def test_every_exception_ends_its_call(command: str, want: str) -> None:
+    async def test() -> None:
+        async with attached() as (_, stream):
+            assert (await (await stream.call(command)).failure()).reason == want
+
+    run(test())
+
+
+def test_a_flood_of_progress_is_bounded() -> None:
+    async def test() -> None:
+        async with attached() as (_, stream):
+            call = await stream.call("report", {"times": 100_000}, stream=True)
+            await call.terminal
+            assert call.chunks == [100_000]
+            assert 0 < len(call.events) <= 1000
+
+    run(test())

@@ -124,3 +124,26 @@ def test_broken_values_of_others() -> None:
 
     with pytest.raises(ResultInvalid):
         _json.dumps({"a": Broken()})
+
+
+@dataclasses.dataclass
+class Box:
+    value: Any
+
+
+class Own:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def toDict(self) -> dict[str, Any]:  # noqa: N802 - DSPy's name
+        return {"value": self.value}
+
+
+@pytest.mark.parametrize("wrap", [Box, Own])
+def test_depth_within_other_values(wrap: Any) -> None:
+    value: Any = ()
+    for _ in range(3000):
+        value = (value,)
+    for _ in range(50):  # orjson would corrupt memory
+        with pytest.raises(ResultInvalid):
+            _json.dumps(wrap(value))

@@ -252,3 +252,22 @@ def test_long_socket_path() -> None:
         assert "Traceback" not in log
 
     run(test())
+
+
+def test_sigterm_lets_running_calls_finish(tmp_path: pathlib.Path) -> None:
+    async def test() -> None:
+        async with attached() as (w, stream):
+            marker = tmp_path / "go"
+            running = await stream.call("block", {"marker": str(marker)})
+            await (await stream.call("ping")).result()
+            w.process.send_signal(signal.SIGTERM)
+            while True:  # begun calls go on, new ones are refused
+                frame = await (await stream.call("echo", {"value": 1})).terminal
+                if type(frame).__name__ == "Refusal":
+                    assert frame.reason == "DRAINING"
+                    break
+            marker.touch()
+            assert await running.result() == "released"
+            assert await w.exit_code() == 0
+
+    run(test())

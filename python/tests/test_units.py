@@ -164,3 +164,9 @@ def test_error_reasons() -> None:
         cls = getattr(errors, name)
         assert issubclass(cls, errors.Error)
         assert cls.reason in table, name
+
+
+def test_log_lines_are_bounded() -> None:
+    line = _log.JSONFormatter().format(record("\x00" * 100_000, more="\x00" * 100_000))
+    assert len(line) <= 64 << 10
+    assert json.loads(line)["@level"] == "warn"
