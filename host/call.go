@@ -130,7 +130,7 @@ func (p *Pool) attempt(ctx context.Context, req *shared.CallRequest, number uint
 	if reply.Err != nil && reply.Err.Reason == shared.WorkerLost {
 		// At once, so that no other try, of this call or another, meets the dead
 		// process before its end is noticed elsewhere.
-		owner{p}.Lost(m.worker, process, "stream ended")
+		owner{p}.Lost(process)
 	}
 	if reply.Err != nil {
 		return p.explain(reply.Err, process, req)

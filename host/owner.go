@@ -51,7 +51,7 @@ func (p owner) Ready(w *worker.Worker, process *worker.Process) {
 }
 
 // Drain stops giving calls to the process.
-func (p owner) Drain(_ *worker.Worker, process *worker.Process) <-chan struct{} {
+func (p owner) Drain(process *worker.Process) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	drained := make(chan struct{})
@@ -70,7 +70,7 @@ func (p owner) Drain(_ *worker.Worker, process *worker.Process) <-chan struct{} 
 }
 
 // Lost takes the process out of scheduling.
-func (p owner) Lost(_ *worker.Worker, process *worker.Process, _ string) {
+func (p owner) Lost(process *worker.Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.slots[process]

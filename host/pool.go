@@ -19,7 +19,7 @@ import (
 	"github.com/dspex/dspex/shared"
 )
 
-// lease is what the scheduler hands out slots of: one process of one worker.
+// member is what the scheduler hands out slots of: one process of one worker.
 type member struct {
 	worker  *worker.Worker
 	process *worker.Process

@@ -89,9 +89,9 @@ type Owner interface {
 	Ready(w *Worker, p *Process)
 	// Drain stops a process from being given calls. The channel is closed when
 	// those that it has are over.
-	Drain(w *Worker, p *Process) <-chan struct{}
+	Drain(p *Process) <-chan struct{}
 	// Lost takes out a process that cannot be called any more.
-	Lost(w *Worker, p *Process, cause string)
+	Lost(p *Process)
 	// Failed tells that the worker has no process, and why: a start failed, or none
 	// follows the last.
 	Failed(w *Worker, err error)

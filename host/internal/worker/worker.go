@@ -249,7 +249,7 @@ func (w *Worker) serve(ctx context.Context, p *Process) {
 
 // retire drains a process that has been replaced, and stops it.
 func (w *Worker) retire(ctx context.Context, p *Process, cause string) {
-	drained := w.opts.Owner.Drain(w, p)
+	drained := w.opts.Owner.Drain(p)
 	w.changed(shared.Event{Kind: shared.WorkerDraining, Generation: p.Generation, PID: p.PID(), Reason: cause})
 	w.mu.Lock()
 	w.restarts++
@@ -263,7 +263,7 @@ func (w *Worker) retire(ctx context.Context, p *Process, cause string) {
 		case <-timer.C:
 		case <-ctx.Done():
 		}
-		w.opts.Owner.Lost(w, p, cause)
+		w.opts.Owner.Lost(p)
 		p.Stop()
 		w.addCounts(p)
 		w.changed(shared.Event{Kind: shared.WorkerStopped, Generation: p.Generation, PID: p.PID(), Reason: cause})
@@ -311,7 +311,7 @@ func (w *Worker) shutDown(launching bool, results <-chan launched) {
 		}
 	}
 	if p != nil {
-		w.opts.Owner.Lost(w, p, "stopped")
+		w.opts.Owner.Lost(p)
 		p.Stop()
 		w.addCounts(p)
 		w.changed(shared.Event{Kind: shared.WorkerStopped, Generation: p.Generation, PID: p.PID(), Reason: "stopped"})
@@ -369,11 +369,7 @@ func (w *Worker) watch(ctx context.Context, p *Process) {
 // end takes a process out of scheduling, in the same step as its end is seen,
 // and tells the loop.
 func (w *Worker) end(ctx context.Context, e ending) {
-	cause := e.cause
-	if cause == "" {
-		cause = "process ended"
-	}
-	w.opts.Owner.Lost(w, e.process, cause)
+	w.opts.Owner.Lost(e.process)
 	select {
 	case w.ended <- e:
 	case <-ctx.Done():
